@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
-from turnout.gateway.listening import Address, bind
+from turnout.gateway.listener import Address, bind
 from turnout.ledger.file_owner import FileOwner
 
 CONFIG = """

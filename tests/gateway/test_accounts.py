@@ -336,7 +336,7 @@ def test_every_path_by_every_role(gate: World) -> None:
         ("DELETE", "/v1/keys/{id}"), ("POST", "/v1/budgets"), ("DELETE", "/v1/budgets/{id}"),
         ("PATCH", "/v1/keys/{id}"), ("POST", "/v1/keys/{id}/rotate"),
     }  # fmt: skip
-    routes = {(m, p if not p.endswith("/") else f"{p}{{id}}") for m, p in gate.gateway._table()}
+    routes = {(m, p if not p.endswith("/") else f"{p}{{id}}") for m, p in gate.gateway._routes()}
     routes = {(m, f"{p}/rotate" if (m, p) == ("POST", "/v1/keys/{id}") else p) for m, p in routes}
     assert routes == {*paths(), ("GET", "/openapi.json")}
     methods = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")

@@ -114,14 +114,14 @@ def test_who_has_read_the_last_event_can_name_the_answer(
 ) -> None:
     """It leaves once the answer is kept, whichever provider's event it is."""
     puts: list[str] = []
-    put = conversations._Shelf.put
+    put = conversations._StoredAnswers.put
 
     async def slow(self: Any, ident: str, record: Any) -> bool:
         await asyncio.sleep(0.2)
         puts.append(ident)
         return await put(self, ident, record)
 
-    monkeypatch.setattr(conversations._Shelf, "put", slow)
+    monkeypatch.setattr(conversations._StoredAnswers, "put", slow)
     with world(family=family) as w:
         link = http.client.HTTPConnection("127.0.0.1", w.port, timeout=20)
         body = {"model": "coder", "input": "First", "stream": True}

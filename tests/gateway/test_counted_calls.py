@@ -78,6 +78,6 @@ def test_a_replaced_engine_is_heard_to_its_end(tmp_path: Path) -> None:
     """Every engine that the gateway takes is listened to, once."""
     place = tmp_path / "ledger.db"
     with world(ledger=str(place)) as w:
-        w.gateway.take(w.gateway.engine)
+        w.gateway.replace_engine(w.gateway.engine)
         assert w.post("/v1/chat/completions", chat()).status == 200
         assert soon(lambda: agree(w, place, calls=1))

@@ -8,8 +8,8 @@ import pytest
 from tests.gateway.test_embeddings import embedders
 from tests.gateway.world import World, chat, messages, world
 from tests.runtime.world import CODE, UNSAFE
-from turnout.gateway.inbound import READ
 from turnout.gateway.openapi import document
+from turnout.gateway.request_headers import READ_HEADERS
 
 DOCUMENT = document()
 
@@ -75,7 +75,7 @@ def test_the_headers_of_requests_are_described(served: World) -> None:
     """All that the gateway reads, and what is out of their bounds is refused."""
     told = DOCUMENT["paths"]["/v1/chat/completions"]["post"]["parameters"]
     found = {one["name"]: one["schema"] for one in told if one["name"].startswith("x-turnout-")}
-    assert {name.encode() for name in found} == set(READ)
+    assert {name.encode() for name in found} == set(READ_HEADERS)
     for name, schema in found.items():
         wrong = str(schema["maximum"] + 1) if "maximum" in schema else "not one of these"
         answer = served.post("/v1/chat/completions", chat(CODE), {name: wrong})

@@ -21,7 +21,7 @@ from tests.gateway.world import chat, messages
 from tests.runtime.world import CODE, PATIENT, config
 from turnout.config import load_mapping
 from turnout.core import ConfigError
-from turnout.gateway.tracing import asked_by, traces_of
+from turnout.gateway.tracing import is_requested_by, traces_of
 from turnout.testing import FaultyUpstream
 from turnout.testing.serving import Served, serving
 
@@ -232,17 +232,19 @@ def test_a_collector_in_trouble_does_not_touch_answers(trouble: str) -> None:
 def test_the_environment_asks_in_the_standard_words() -> None:
     """An endpoint or an exporter asks; the standard's own switches say no."""
     here = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
-    assert asked_by(here)
-    assert asked_by({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"})
-    assert asked_by({"OTEL_TRACES_EXPORTER": "otlp"})
-    assert not asked_by({})
-    assert not asked_by({"OTEL_EXPORTER_OTLP_ENDPOINT": " "})
+    assert is_requested_by(here)
+    assert is_requested_by(
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"}
+    )
+    assert is_requested_by({"OTEL_TRACES_EXPORTER": "otlp"})
+    assert not is_requested_by({})
+    assert not is_requested_by({"OTEL_EXPORTER_OTLP_ENDPOINT": " "})
     for off in (
         {"OTEL_SDK_DISABLED": "true"},
         {"OTEL_TRACES_EXPORTER": "none"},
         {"OTEL_TRACES_EXPORTER": "console"},
     ):
-        assert not asked_by({**here, **off})
+        assert not is_requested_by({**here, **off})
 
 
 def test_the_configuration_has_the_last_word(caplog: pytest.LogCaptureFixture) -> None:

@@ -83,11 +83,11 @@ async def test_a_rate_limit_that_is_met_during_a_reload_is_kept_to() -> None:
     ) as upstream:
         old, new = (Router.from_config(config(upstream, ledger="off"), environ={}) for _ in "12")
         gateway = Gateway(old)
-        gateway.tell(lambda cooldown: told.append(cooldown.deployment))
+        gateway.on_cooldown(lambda cooldown: told.append(cooldown.deployment))
         new.take_over(old)
         with pytest.raises(RouterError):
             await old.achat("Hello", model="fast")
-        assert gateway.take(new) is old
+        assert gateway.replace_engine(new) is old
         assert new.cooling() == {"fast": True, "strong": False, "coder": False}
         with pytest.raises(RouterError):
             await old.achat("Hello", model="strong")

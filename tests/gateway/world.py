@@ -16,7 +16,7 @@ from tests.runtime.world import config
 from turnout import Router
 from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway, Limits
-from turnout.gateway.serve import Patience, bounds
+from turnout.gateway.serve import ServeOptions, http_bounds
 from turnout.gateway.server import HttpServer
 from turnout.testing import FaultProxy, FaultyUpstream
 
@@ -139,9 +139,9 @@ async def _serve(
     gateway: Gateway, listener: socket.socket, running: threading.Event, stop: threading.Event
 ) -> None:
     gateway.prepare()
-    server = HttpServer(gateway.serve, bounds(gateway.limits, Patience()))
+    server = HttpServer(gateway.serve, http_bounds(gateway.limits, ServeOptions()))
     await server.start(listener)
-    attending = asyncio.create_task(gateway.attend())
+    attending = asyncio.create_task(gateway.watch_accounts())
     running.set()
     await asyncio.to_thread(stop.wait)
     attending.cancel()

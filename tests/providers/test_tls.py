@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from turnout.gateway.exchange import Exchange
-from turnout.gateway.listening import Address, tls_context
+from turnout.gateway.listener import Address, tls_context
 from turnout.gateway.server import HttpServer
 from turnout.providers import HttpTransport, Timeouts, TransportError, WireRequest, read_all
 

@@ -21,9 +21,9 @@ from typing import IO
 import orjson
 
 from turnout.core import ConfigError
-from turnout.gateway.ending import end
-from turnout.gateway.listening import Address, bind
-from turnout.gateway.siblings import SERVES
+from turnout.gateway.listener import Address, bind
+from turnout.gateway.stop_process import stop_process
+from turnout.gateway.worker_link import SERVING
 from turnout.providers import HttpTransport, Timeouts, TransportError, WireRequest, read_all
 
 _START_S, _END_S, _DRAIN_S = 60.0, 10.0, 5.0
@@ -84,7 +84,7 @@ def started(config: Path | None, environ: Mapping[str, str]) -> Iterator[tuple[s
             if process.poll() is not None:
                 sys.stderr.write(f"turnout: the gateway has ended: {_told(log)}\n")
         finally:
-            end(process, _END_S)
+            stop_process(process, _END_S)
 
 
 def _command(config: Path | None, listener: int, parent: int) -> list[str]:
@@ -99,7 +99,7 @@ def _serves(process: "subprocess.Popen[bytes]", link: socket.socket) -> bool:
     while process.poll() is None and time.monotonic() < until:
         if select.select([link], [], [], _LOOK_EVERY_S)[0]:
             said += link.recv(_TOLD_BYTES)
-            if SERVES in said.split(b"\n"):
+            if SERVING in said.split(b"\n"):
                 return True
     return False
 

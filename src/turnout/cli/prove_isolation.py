@@ -84,13 +84,13 @@ async def _served(
 
 def _open_ids() -> Callable[[], None]:
     """Let anyone see every decision, as a sabotage."""
-    closed = Recent._of  # noqa: SLF001 -- broken on purpose
+    closed = Recent._find  # noqa: SLF001 -- broken on purpose
 
     def anyones(self: Any, decision_id: str, tenant: str | None) -> Any:
         del tenant
         return closed(self, decision_id, None)
 
-    return _replaced(Recent, "_of", anyones)
+    return _replaced(Recent, "_find", anyones)
 
 
 def _cross_replies() -> Callable[[], None]:

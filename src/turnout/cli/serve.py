@@ -22,8 +22,8 @@ from turnout.gateway import log
 from turnout.gateway.access import Access
 from turnout.gateway.admin_token import admin_token, state_dir
 from turnout.gateway.handover import Handover, TakenOver, handover_path
-from turnout.gateway.listening import Address, bind
-from turnout.gateway.siblings import Parent
+from turnout.gateway.listener import Address, bind
+from turnout.gateway.worker_link import ParentLink
 from turnout.ledger import place_of, store_at
 from turnout.ledger.file_owner import FileOwner
 from turnout.ledger.keys import stored_keys
@@ -82,7 +82,7 @@ def serve(
     )  # fmt: skip
     if fd is not None:
         parent = _bound_to(parent_fd)
-        run.one(socket.socket(fileno=fd), parent.serves if parent else _nothing, parent)
+        run.one(socket.socket(fileno=fd), parent.report_serving if parent else _nothing, parent)
         return
     settings = load(config)
     taken = _taken_over(settings, handover_path(state, port)) if take_over else None
@@ -101,7 +101,7 @@ def serve(
         if workers > 1:
             log.configure(log_level)
             sys.exit(supervise(settings, listener, workers, serving, ready, file_owner))
-        run.one(listener, lambda: (serving(), ready()), began=_shared_by(file_owner))
+        run.one(listener, lambda: (serving(), ready()), before_serving=_shared_by(file_owner))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,15 +119,15 @@ class _Run:
         self,
         listener: socket.socket,
         ready: Callable[[], object],
-        parent: Parent | None = None,
-        began: Callable[["Engine"], object] | None = None,
+        parent: ParentLink | None = None,
+        before_serving: Callable[["Engine"], object] | None = None,
     ) -> None:
-        """Serves in this process until it is told to stop; ``began`` is given each engine."""
+        """Serves in this process until it is told to stop; ``before_serving`` gets each engine."""
         # What is loaded stays, so that collecting garbage while loading would be wasted.
         gc.disable()
         import uvloop
 
-        from turnout.gateway.serve import Patience
+        from turnout.gateway.serve import ServeOptions
         from turnout.gateway.serve import serve as serve_on
 
         log.configure(self.log_level)
@@ -136,11 +136,11 @@ class _Run:
             listener,
             access=self.access,
             address=self.address,
-            patience=Patience(drain_s=self.drain_s),
+            options=ServeOptions(drain_s=self.drain_s),
             config_path=config_path(self.config),
             ready=ready,
             parent=parent,
-            began=began or _nothing,
+            before_serving=before_serving or _nothing,
             warm=self.warm,
         )
         try:
@@ -149,11 +149,13 @@ class _Run:
             gc.enable()
 
 
-def _bound_to(descriptor: int | None) -> Parent | None:
+def _bound_to(descriptor: int | None) -> ParentLink | None:
     """The parent of this worker, with which it ends; None without one."""
     if descriptor is None:
         return None
-    return Parent(socket.socket(fileno=descriptor), partial(os.kill, os.getpid(), signal.SIGTERM))
+    return ParentLink(
+        socket.socket(fileno=descriptor), partial(os.kill, os.getpid(), signal.SIGTERM)
+    )
 
 
 def _nothing(*_: object) -> None:

@@ -71,29 +71,29 @@ class Access:
             return bad_request(
                 "web pages of other origins may not call this gateway", status=403, code="origin"
             )
-        admins = path.startswith(ADMIN_PATHS) or (path == _BUDGETS and method != "GET")
+        needs_admin = path.startswith(ADMIN_PATHS) or (path == _BUDGETS and method != "GET")
         keyless = self._keyless and self.local and not stored.has_keys
-        if keyless and not admins and not _made(headers):
+        if keyless and not needs_admin and not _is_turnout_key(headers):
             if host not in LOOPBACK:
-                return _ELSEWHERE
+                return _NOT_LOCAL
             # An administrator sees all budgets here.
             admin = path == _BUDGETS and self._callers.get(key_hash(given_key(headers)))
             return admin or ANYONE
-        return self._keyed(headers, stored, admins=admins or path == METRICS)
+        return self._caller_with_key(headers, stored, needs_admin=needs_admin or path == METRICS)
 
     def _same_origin(self, headers: Mapping[bytes, bytes], host: str) -> bool:
-        own = _host(headers[b"origin"].rpartition(b"/")[2]) == host
-        return own or self.origins.allows(headers)
+        is_own = _host(headers[b"origin"].rpartition(b"/")[2]) == host
+        return is_own or self.origins.allows(headers)
 
-    def _keyed(
-        self, headers: Mapping[bytes, bytes], stored: StoredKeys, *, admins: bool
+    def _caller_with_key(
+        self, headers: Mapping[bytes, bytes], stored: StoredKeys, *, needs_admin: bool
     ) -> Caller | Problem:
         digest = key_hash(given_key(headers))
         found = self._callers.get(digest) or stored.caller(digest)
         if found is None:
             message = "send a valid key as 'Authorization: Bearer KEY', 'x-api-key' or 'api-key'"
             return bad_request(message, status=401, code="invalid_api_key")
-        if admins and not found.admin:
+        if needs_admin and not found.admin:
             return bad_request("this needs an administrator's key", status=403, code="admin_only")
         return found
 
@@ -108,7 +108,7 @@ def given_key(headers: Mapping[bytes, bytes]) -> str:
     return key.strip().decode("latin-1")
 
 
-def _made(headers: Mapping[bytes, bytes]) -> bool:
+def _is_turnout_key(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a gateway has made the given key, which may not be known here yet."""
     return given_key(headers).startswith(STORED_PREFIX)
 
@@ -122,7 +122,7 @@ def _host(value: bytes) -> str:
     return text.partition(":")[0]
 
 
-_ELSEWHERE = bad_request(
+_NOT_LOCAL = bad_request(
     "without keys the gateway answers only on http://localhost and http://127.0.0.1",
     status=403,
     code="host",

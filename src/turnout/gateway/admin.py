@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from turnout.core import Caller, InvalidRequest, Standing, json_object
-from turnout.gateway.arrival import Arrival, Reading, Table, send
+from turnout.gateway.arrival import Arrival, ReadJson, Routes, send_json
 from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect
 from turnout.gateway.exchange import Exchange
@@ -20,7 +20,7 @@ from turnout.gateway.problem import bad_request, wrong_method
 from turnout.runtime import Accounts, read_budget
 
 _KEYS, _BUDGETS = "/v1/keys", "/v1/budgets"
-_WORDS = {bool: "true or false", list: "a list", int: "a whole number", str: "text"}
+_TYPE_NAMES = {bool: "true or false", list: "a list", int: "a whole number", str: "text"}
 _FIELDS: Mapping[str, type] = {
     "name": str, "team": str, "parent": str, "admin": bool, "models": list, "expires_in_s": int,
     "budgets": list,
@@ -30,11 +30,11 @@ _FIELDS: Mapping[str, type] = {
 class Admin:
     """The handlers; ``accounts`` returns those of the engine that serves now."""
 
-    def __init__(self, accounts: Callable[[], Accounts], read: Reading) -> None:
+    def __init__(self, accounts: Callable[[], Accounts], read: ReadJson) -> None:
         self._accounts = accounts
         self._read = read
 
-    def table(self, dialect: ApiDialect) -> Table:
+    def routes(self, dialect: ApiDialect) -> Routes:
         """The paths and what answers them."""
         return {
             ("GET", _KEYS): (dialect, self._keys),
@@ -47,7 +47,7 @@ class Admin:
             ("DELETE", f"{_BUDGETS}/"): (dialect, self._remove),
         }
 
-    def _stored(self) -> Accounts:
+    def _required_accounts(self) -> Accounts:
         accounts = self._accounts()
         if not accounts.has_ledger:
             message = "keys and budgets need a ledger; remove 'ledger: off'"
@@ -56,66 +56,70 @@ class Admin:
 
     async def _keys(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
-        found = await asyncio.to_thread(self._stored().keys)
-        await send(out, {"object": "list", "data": [key.as_dict() for key in found]})
+        found = await asyncio.to_thread(self._required_accounts().keys)
+        await send_json(out, {"object": "list", "data": [key.as_dict() for key in found]})
 
     async def _make(self, arrival: Arrival, out: Exchange) -> None:
-        asked = _fields(await self._read(arrival))
-        parent = asked.get("parent")
+        fields = _fields(await self._read(arrival))
+        parent = fields.get("parent")
         if arrival.caller.key != "admin":
             parent = _child_of(arrival.caller, parent)
         secret, key = await asyncio.to_thread(
-            self._stored().make_key,
-            name=asked.get("name", ""),
-            team=asked.get("team"),
+            self._required_accounts().make_key,
+            name=fields.get("name", ""),
+            team=fields.get("team"),
             parent=parent,
-            admin=asked.get("admin", False),
-            models=asked.get("models"),
-            expires_ms=_expiry(asked.get("expires_in_s")),
-            budgets=[read_budget({"per": "key", **one}) for one in asked.get("budgets", ())],
+            admin=fields.get("admin", False),
+            models=fields.get("models"),
+            expires_ms=_expiry(fields.get("expires_in_s")),
+            budgets=[read_budget({"per": "key", **one}) for one in fields.get("budgets", ())],
         )
-        await send(out, {**key.as_dict(), "key": secret})
+        await send_json(out, {**key.as_dict(), "key": secret})
 
     async def _rotate(self, arrival: Arrival, out: Exchange) -> None:
-        ident = _key_of(arrival, ROTATE)
-        asked = _fields(await self._read(arrival), {"overlap_s": int})
+        ident = _key_id(arrival, ROTATE)
+        fields = _fields(await self._read(arrival), {"overlap_s": int})
         # A key that this one did not make may have more rights.
-        own = None if arrival.caller.key == "admin" else arrival.caller.key
-        rotate = partial(self._stored().rotate, ident, within=own, **asked)
+        within = None if arrival.caller.key == "admin" else arrival.caller.key
+        rotate = partial(self._required_accounts().rotate, ident, within=within, **fields)
         secret, key = await asyncio.to_thread(rotate)
-        await send(out, {**key.as_dict(), "key": secret})
+        await send_json(out, {**key.as_dict(), "key": secret})
 
     async def _rename(self, arrival: Arrival, out: Exchange) -> None:
-        ident = _key_of(arrival)
-        asked = _fields(await self._read(arrival), {"name": str})
-        key = await asyncio.to_thread(self._stored().rename, ident, asked.get("name", ""))
-        await send(out, key.as_dict())
+        ident = _key_id(arrival)
+        fields = _fields(await self._read(arrival), {"name": str})
+        key = await asyncio.to_thread(
+            self._required_accounts().rename, ident, fields.get("name", "")
+        )
+        await send_json(out, key.as_dict())
 
     async def _revoke(self, arrival: Arrival, out: Exchange) -> None:
-        ident = _key_of(arrival)
-        await asyncio.to_thread(self._stored().revoke, ident)
-        await send(out, {"id": ident, "revoked": True})
+        ident = _key_id(arrival)
+        await asyncio.to_thread(self._required_accounts().revoke, ident)
+        await send_json(out, {"id": ident, "revoked": True})
 
     async def _standings(self, arrival: Arrival, out: Exchange) -> None:
-        found = await asyncio.to_thread(self._stored().standings)
-        mine = [s for s in found if arrival.caller.admin or concerns(s, arrival.caller)]
-        await send(out, {"object": "list", "data": [standing.as_dict() for standing in mine]})
+        found = await asyncio.to_thread(self._required_accounts().standings)
+        visible = [s for s in found if arrival.caller.admin or may_see(s, arrival.caller)]
+        await send_json(
+            out, {"object": "list", "data": [standing.as_dict() for standing in visible]}
+        )
 
     async def _set(self, arrival: Arrival, out: Exchange) -> None:
-        asked = read_budget(await self._read(arrival))
-        budget = await asyncio.to_thread(self._stored().set_budget, asked)
-        await send(out, {"id": budget.id})
+        fields = read_budget(await self._read(arrival))
+        budget = await asyncio.to_thread(self._required_accounts().set_budget, fields)
+        await send_json(out, {"id": budget.id})
 
     async def _remove(self, arrival: Arrival, out: Exchange) -> None:
         ident = arrival.path.removeprefix(f"{_BUDGETS}/")
-        await asyncio.to_thread(self._stored().remove_budget, ident)
-        await send(out, {"id": ident, "removed": True})
+        await asyncio.to_thread(self._required_accounts().remove_budget, ident)
+        await send_json(out, {"id": ident, "removed": True})
 
 
-def _key_of(arrival: Arrival, below: str = "") -> str:
-    """The id in a key's path, or in the path ``below`` it. Raises Refused for any other path."""
+def _key_id(arrival: Arrival, suffix: str = "") -> str:
+    """The id in a key's path that ends in ``suffix``. Raises Refused for any other path."""
     ident, slash, rest = arrival.path.removeprefix(f"{_KEYS}/").partition("/")
-    if slash + rest == below:
+    if slash + rest == suffix:
         return ident
     if slash + rest in ("", ROTATE):
         takes = "POST" if rest else "DELETE, PATCH"
@@ -124,7 +128,7 @@ def _key_of(arrival: Arrival, below: str = "") -> str:
     raise Refused(bad_request(message, status=404, code="not_found"))
 
 
-def concerns(standing: Standing, caller: Caller) -> bool:
+def may_see(standing: Standing, caller: Caller) -> bool:
     """Whether the caller may see a budget's standing."""
     match standing.budget.per:
         case "key":
@@ -139,20 +143,20 @@ def concerns(standing: Standing, caller: Caller) -> bool:
 
 def _fields(payload: object, known: Mapping[str, type] = _FIELDS) -> dict[str, Any]:
     """The fields for a new key, each checked for its type. Raises InvalidRequest."""
-    told = json_object(payload)
-    for name, value in told.items():
+    fields = json_object(payload)
+    for name, value in fields.items():
         if name not in known:
             use = ", ".join(sorted(known))
             raise InvalidRequest(f"{str(name)[:70]!r} is not a field here; use {use}")
         kind = known[name]
         if value is not None and (not isinstance(value, kind) or (kind is int and value is True)):
-            raise InvalidRequest(f"{name} is {value!r:.70}; use {_WORDS[kind]}", field=name)
-    models, budgets = told.get("models") or (), told.get("budgets") or ()
+            raise InvalidRequest(f"{name} is {value!r:.70}; use {_TYPE_NAMES[kind]}", field=name)
+    models, budgets = fields.get("models") or (), fields.get("budgets") or ()
     if not all(isinstance(model, str) for model in models):
         raise InvalidRequest("models must be a list of names", field="models")
     if not all(isinstance(budget, Mapping) for budget in budgets):
         raise InvalidRequest("budgets must be a list of objects", field="budgets")
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _child_of(caller: Caller, parent: str | None) -> str:

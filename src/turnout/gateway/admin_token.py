@@ -9,7 +9,7 @@ from pathlib import Path
 from turnout.core import ConfigError
 from turnout.core.folders import user_folder
 
-_LEAST = 24
+_MIN_CHARACTERS = 24
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
@@ -29,16 +29,16 @@ def admin_token(directory: Path) -> tuple[str, bool]:
     path = directory / "admin-token"
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = not path.exists() and _make(path)
+        is_new = not path.exists() and _make(path)
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigError(
             f"{directory} cannot hold the admin token ({error.strerror}); set TURNOUT_STATE_DIR to "
             "a folder that can be written"
         ) from error
-    if len(token) < _LEAST:
+    if len(token) < _MIN_CHARACTERS:
         raise ConfigError(f"{path} holds a weak token; delete it to get a new one")
-    return token, fresh
+    return token, is_new
 
 
 def _make(path: Path) -> bool:
@@ -48,7 +48,7 @@ def _make(path: Path) -> bool:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write("tna_" + secrets.token_urlsafe(32) + "\n")
-        _put(name, path)
+        _move_into_place(name, path)
     except FileExistsError:
         return False
     finally:
@@ -56,7 +56,7 @@ def _make(path: Path) -> bool:
     return True
 
 
-def _put(name: str, path: Path) -> None:
+def _move_into_place(name: str, path: Path) -> None:
     try:
         os.link(name, path)
     except FileExistsError:

@@ -1,7 +1,7 @@
 """Answers one request, in the same way for all dialects.
 
 Invariant: nothing is sent before the first content, except signs of life if they are configured
-(see ``hold``); once anything was sent, a failure ends the stream with an error event, never as if
+(see ``heartbeat``); once anything was sent, a failure ends the stream with an error event, never as if
 it were complete. This module does not know providers or connections.
 """
 
@@ -12,12 +12,12 @@ from contextlib import aclosing
 from msgspec import Struct, field, structs
 
 from turnout.core import Chunk, Delta, RouterError, Usage
+from turnout.gateway.answer_headers import decision_headers, left_out_header
 from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
 from turnout.gateway.dialects.words import in_words_of
 from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
-from turnout.gateway.hold import Hold
+from turnout.gateway.heartbeat import Heartbeat
 from turnout.gateway.problem import Problem, problem_of
-from turnout.gateway.says import decision_headers, left_out_header
 from turnout.runtime import Walk, failure, refusal_body
 from turnout.runtime.receipt import total
 
@@ -28,7 +28,7 @@ _EVENTS: Headers = [
 ]
 
 # The headers whose value is known before any model has answered.
-_KNOWN = frozenset({b"x-turnout-decision", b"x-turnout-intent", b"x-turnout-reason"})
+_EARLY_HEADERS = frozenset({b"x-turnout-decision", b"x-turnout-intent", b"x-turnout-reason"})
 
 
 async def answer(
@@ -49,7 +49,7 @@ class _Answering(Struct, kw_only=True):
     out: Exchange
     request_id: str
     hold_s: float | None
-    hold: Hold | None = None
+    heartbeat: Heartbeat | None = None
     writer: StreamWriter | None = None  # of a stream that has begun
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -58,19 +58,19 @@ class _Answering(Struct, kw_only=True):
         if self.walk.decision.blocked:
             chunk = self._refusal()
         if chunk is None:
-            await self._fail()
+            await self._send_problem()
             return
         if chunk.usage is None:
-            chunk = structs.replace(chunk, usage=self._used())
+            chunk = structs.replace(chunk, usage=self._usage())
         body = self.dialect.whole(chunk, self._about())
-        headers = [JSON, *self._says(final=True)]
+        headers = [JSON, *self._decision_headers(final=True)]
         await self.walk.means.cohort.end_step()
         await self.out.whole(200, headers, body)
 
     async def stream(self) -> None:
         early = self.dialect.writer(self._about())
         if self.hold_s is not None:
-            self.hold = Hold(self.out, self._early_head, early.sign(), self.hold_s)
+            self.heartbeat = Heartbeat(self.out, self._early_head, early.sign(), self.hold_s)
         try:
             async with aclosing(self.walk.stream()) as batches:
                 async for batch in batches:
@@ -78,18 +78,18 @@ class _Answering(Struct, kw_only=True):
             if self.walk.decision.blocked:
                 await self._write((self._refusal(),))
         except RouterError as error:
-            if self.writer or self._holds():
+            if self.writer or self._is_head_sent_early():
                 await self.out.break_off((self.writer or early).fail(problem_of(error)))
             raise
         finally:
-            if self.hold is not None:
-                self.hold.stop()
+            if self.heartbeat is not None:
+                self.heartbeat.stop()
         if self.writer is not None and self.walk.complete:
-            await self.out.end(self.writer.end(self._used()))
-        elif self.writer or self._holds():
+            await self.out.end(self.writer.end(self._usage()))
+        elif self.writer or self._is_head_sent_early():
             await self.out.break_off((self.writer or early).fail(self._problem()))
         else:
-            await self._fail()
+            await self._send_problem()
 
     async def _write(self, batch: Sequence[Chunk]) -> None:
         writer = self.writer
@@ -101,20 +101,20 @@ class _Answering(Struct, kw_only=True):
 
     async def _begin(self) -> StreamWriter:
         """Sends the head, which names this attempt's model. Returns a writer for its answer."""
-        if self.hold is not None:
-            self.hold.stop()
-        if not self._holds():
-            await self.out.begin(200, [*_EVENTS, *self._says(final=False)])
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
+        if not self._is_head_sent_early():
+            await self.out.begin(200, [*_EVENTS, *self._decision_headers(final=False)])
         return self.dialect.writer(self._about())
 
-    def _holds(self) -> bool:
+    def _is_head_sent_early(self) -> bool:
         """Whether the head was sent early, with a sign of life."""
-        return self.hold is not None and self.hold.begun
+        return self.heartbeat is not None and self.heartbeat.is_head_sent
 
     def _early_head(self) -> Headers:
         """The head of an answer whose model is not known yet."""
-        says = decision_headers(self.walk, "", None, final=False)
-        return [*_EVENTS, *(line for line in says if line[0] in _KNOWN)]
+        headers = decision_headers(self.walk, "", None, final=False)
+        return [*_EVENTS, *(line for line in headers if line[0] in _EARLY_HEADERS)]
 
     def _refusal(self) -> Chunk:
         decision = self.walk.decision
@@ -122,7 +122,7 @@ class _Answering(Struct, kw_only=True):
         raw = {} if self.inbound.stream else refusal_body(decision, self.created)
         return Chunk(deltas=(delta,), usage=Usage(), model="turnout", raw=raw)
 
-    def _used(self) -> Usage | None:
+    def _usage(self) -> Usage | None:
         """The usage of the answering call, counted by its provider or else by Turnout."""
         outcome = self.walk.call.outcome if self.walk.call else None
         return outcome.usage if outcome else None
@@ -141,26 +141,26 @@ class _Answering(Struct, kw_only=True):
             return "turnout"
         return self.walk.call.served_model
 
-    def _says(self, *, final: bool) -> Headers:
+    def _decision_headers(self, *, final: bool) -> Headers:
         walk = self.walk
         # When the head of a stream is sent, the last call is still in progress.
         under_way = int(not final and not walk.decision.blocked)
-        cost = walk.cost_pico_usd if final else self._expected()
+        cost = walk.cost_pico_usd if final else self._expected_cost()
         headers = decision_headers(walk, self._model(), cost, final=final, under_way=under_way)
         if walk.decision.blocked or walk.stopped:
             headers.append((b"x-should-retry", b"false"))
         return headers + left_out_header(walk)
 
-    def _expected(self) -> int | None:
+    def _expected_cost(self) -> int | None:
         """What the calls so far cost, and what the one that answers is expected to."""
         walk, call = self.walk, self.walk.call
         if call is None:
             return walk.cost_pico_usd
         if call.outcome is not None:  # as a draft has, once it is verified
             return total([walk.cost_pico_usd, call.outcome.cost_pico_usd])
-        asked = call.attempt.route.deployment
-        found = (c for c in walk.decision.candidates if c.deployment == asked)
-        return total([walk.cost_pico_usd, next(found).cost_pico_usd])
+        deployment = call.attempt.route.deployment
+        matching = (c for c in walk.decision.candidates if c.deployment == deployment)
+        return total([walk.cost_pico_usd, next(matching).cost_pico_usd])
 
     def _problem(self) -> Problem:
         walk = self.walk
@@ -168,8 +168,8 @@ class _Answering(Struct, kw_only=True):
         problem = problem_of(failure(walk.decision, walk.outcomes), answers)
         return in_words_of(self.dialect.name, problem)
 
-    async def _fail(self) -> None:
+    async def _send_problem(self) -> None:
         walk, problem = self.walk, self._problem()
-        says = decision_headers(walk, "none", walk.cost_pico_usd, final=True)
+        headers = decision_headers(walk, "none", walk.cost_pico_usd, final=True)
         body = self.dialect.error(problem, self.request_id)
-        await self.out.whole(problem.status, [JSON, *says, *problem.headers()], body)
+        await self.out.whole(problem.status, [JSON, *headers, *problem.headers()], body)

@@ -17,30 +17,30 @@ from turnout.core.cooldown import Cooldown
 from turnout.gateway import log
 from turnout.gateway.access import Access
 from turnout.gateway.admin import Admin
+from turnout.gateway.answer_headers import common_headers
 from turnout.gateway.answering import answer
-from turnout.gateway.arrival import Arrival, Handler, Table
+from turnout.gateway.arrival import Arrival, Handler, Routes
 from turnout.gateway.body import Refused, read_json
-from turnout.gateway.cache import Cache, kept_of, key_of, replay
+from turnout.gateway.cache import Cache, cache_key, cacheable_answer, send_cached
 from turnout.gateway.conversations import Conversations
 from turnout.gateway.cors import Origins
 from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Inbound, Messages, Responses
 from turnout.gateway.exchange import JSON, Exchange, Gone
-from turnout.gateway.idempotency import HEADER, Once
-from turnout.gateway.inbound import LOW, PRIORITY
+from turnout.gateway.idempotency import HEADER, Idempotency
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.own_api import OwnApi
 from turnout.gateway.paths import Paths
-from turnout.gateway.problem import Problem, internal, problem_of, shed
+from turnout.gateway.problem import Problem, internal, overloaded, problem_of
 from turnout.gateway.readiness import Readiness
 from turnout.gateway.recent import Recent
-from turnout.gateway.says import common_headers
+from turnout.gateway.request_headers import LOW, PRIORITY
 from turnout.gateway.tracing import Traced, traces_of
 from turnout.gateway.watch import Watch
 from turnout.runtime import Engine, Replays, Walk, new_id, offload_if_long, replays_in
 
 _LOG = logging.getLogger("turnout.gateway")
 # The status that logs and metrics have for a caller who left, as nginx has it.
-_LEFT = 499
+_CLIENT_LEFT = 499
 # The share of all places that requests of low priority may take.
 LOW_SHARE = 0.8
 
@@ -53,7 +53,7 @@ class Limits:
     receive_s: float = 10.0
     max_in_flight: int = 2000
 
-    def most_for(self, headers: Mapping[bytes, bytes]) -> int:
+    def max_in_flight_for(self, headers: Mapping[bytes, bytes]) -> int:
         """How many requests may be under way beside this one; fewer for one of low priority."""
         if headers.get(PRIORITY) == LOW:
             return int(self.max_in_flight * LOW_SHARE)
@@ -61,7 +61,7 @@ class Limits:
 
 
 class Gateway:
-    """Serves ``engine`` until it is told to ``take`` another one.
+    """Serves ``engine`` until ``replace_engine`` gives it another one.
 
     With ``readiness.draining`` set, ``/readyz`` says no, so that balancers send nothing new.
     """
@@ -79,60 +79,60 @@ class Gateway:
         self._traces = traces_of(engine.parts.config)
         self._recent = Recent()
         self._cache = Cache()
-        self._others: Callable[[Cooldown], object] = lambda _: None
+        self._on_cooldown: Callable[[Cooldown], object] = lambda _: None
         self._in_flight = 0
         self._outage = log.Outage()
-        self._once = Once(self._replays, self._json)
+        self._idempotency = Idempotency(self._replays, self._json)
         self._conversations = Conversations(self._replays, self._json)
         self._watch = Watch(lambda: self.engine.accounts)
-        self._paths = Paths(self._table())
+        self._paths = Paths(self._routes())
 
-    def _table(self) -> Table:
+    def _routes(self) -> Routes:
         chat, messages = Chat(), Messages()
         own = OwnApi(self._json, self._recent, self._metrics, self.readiness)
         admin = Admin(lambda: self.engine.accounts, self._json)
         return {
-            ("POST", "/v1/chat/completions"): (chat, self._answering(chat)),
-            ("POST", "/v1/messages"): (messages, self._answering(messages)),
+            ("POST", "/v1/chat/completions"): (chat, self._answer_handler(chat)),
+            ("POST", "/v1/messages"): (messages, self._answer_handler(messages)),
             ("POST", "/v1/responses"): (
                 chat,
-                self._conversations.around(self._answering(Responses())),
+                self._conversations.wrap(self._answer_handler(Responses())),
             ),
-            ("POST", "/v1/embeddings"): (chat, self._answering(Embeddings())),
-            **own.table(chat, self._conversations),
-            **admin.table(chat),
+            ("POST", "/v1/embeddings"): (chat, self._answer_handler(Embeddings())),
+            **own.routes(chat, self._conversations),
+            **admin.routes(chat),
         }
 
     def prepare(self) -> None:
         """Loads what the first request would otherwise wait for. Raises ConfigError."""
         self.engine.prepare()
-        with suppress(LedgerError):  # logged, and tried again, by ``attend``
+        with suppress(LedgerError):  # logged, and tried again, by ``watch_accounts``
             self.engine.accounts.open()
 
-    def take(self, engine: Engine) -> Engine:
+    def replace_engine(self, engine: Engine) -> Engine:
         """Serve new requests by ``engine``. Returns the one that served until now."""
         old = self.engine
         if old is not engine:
             # The old one may have met a rate limit since the new one was made, or meet one yet.
             engine.take_over_health(old)
-            old.on_cooldown(self._learned)
+            old.on_cooldown(self._pass_on_cooldown)
         self.engine = engine
-        engine.on_cooldown(self._others)
+        engine.on_cooldown(self._on_cooldown)
         engine.add_listener(self._metrics.call)
         self.access.origins = Origins(engine.parts.config.serve.origins)
         return old
 
-    def tell(self, others: Callable[[Cooldown], object]) -> None:
-        """Call ``others`` when a deployment begins to cool down, whichever engine sees it."""
-        self._others = others
-        self.engine.on_cooldown(others)
+    def on_cooldown(self, callback: Callable[[Cooldown], object]) -> None:
+        """Call ``callback`` when a deployment begins to cool down, whichever engine sees it."""
+        self._on_cooldown = callback
+        self.engine.on_cooldown(callback)
 
-    def _learned(self, cooldown: Cooldown) -> None:
-        """Passes on what a request met that began before a reload."""
+    def _pass_on_cooldown(self, cooldown: Cooldown) -> None:
+        """Passes on a cooldown that a request met which began before a reload."""
         self.engine.apply_cooldown(cooldown)
-        self._others(cooldown)
+        self._on_cooldown(cooldown)
 
-    async def attend(self) -> None:
+    async def watch_accounts(self) -> None:
         """Follows changes of keys and budgets in the ledger, until it is cancelled."""
         await self._watch.run()
 
@@ -148,7 +148,7 @@ class Gateway:
             id=new_id(), method=out.method, path=out.path, headers=out.headers, exchange=out,
             engine=self.engine,
         )  # fmt: skip
-        place, dialect, handler = self._paths.find(arrival)
+        route, dialect, handler = self._paths.find(arrival)
         origins = self.access.origins
         out.common = common_headers(arrival.id, dialect.name, arrival.headers, origins)
         self._in_flight += 1
@@ -159,32 +159,32 @@ class Gateway:
         finally:
             self._in_flight -= 1
             self._metrics.in_flight(-1)
-            status = _LEFT if out.gone else out.status or _LEFT
+            status = _CLIENT_LEFT if out.gone else out.status or _CLIENT_LEFT
             seconds = time.perf_counter() - started
-            self._metrics.request(place, status, seconds)
-            log.access(arrival.id, place, status, seconds)
+            self._metrics.request(route, status, seconds)
+            log.access(arrival.id, route, status, seconds)
 
     async def _guarded(
         self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Exchange
     ) -> None:
         try:
-            asked = self.access.origins.preflight(arrival.method, arrival.headers)
-            if asked is not None:
-                await out.whole(204, asked, b"")
+            preflight = self.access.origins.preflight_headers(arrival.method, arrival.headers)
+            if preflight is not None:
+                await out.whole(204, preflight, b"")
                 return
-            found = self._caller(arrival)
+            caller = self._caller(arrival)
             if (
-                isinstance(found, Problem)
-                and found.status == 401
+                isinstance(caller, Problem)
+                and caller.status == 401
                 and self.engine.accounts.has_ledger
             ):
-                await self._watch.look_for_key()
-                found = self._caller(arrival)
-            if isinstance(found, Problem):
-                raise Refused(found)  # noqa: TRY301 -- refused as everything else is
-            arrival.caller = found
+                await self._watch.refresh_for_key()
+                caller = self._caller(arrival)
+            if isinstance(caller, Problem):
+                raise Refused(caller)  # noqa: TRY301 -- refused as everything else is
+            arrival.caller = caller
             if HEADER in arrival.headers:
-                handler = self._once.around(handler, dialect)
+                handler = self._idempotency.wrap(handler, dialect)
             await handler(arrival, out)
         except Gone:
             return
@@ -192,7 +192,7 @@ class Gateway:
             self._metrics.refused(refused.problem.code)
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
-            self._told(error, arrival)
+            self._log_error(error, arrival)
             problem = problem_of(error)
             self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
@@ -200,10 +200,10 @@ class Gateway:
             _LOG.exception("request %s failed", arrival.id)
             await _refuse(internal(), dialect, arrival, out)
 
-    def _told(self, error: RouterError, arrival: Arrival) -> None:
-        """Logs an error that an operator may be asked about."""
+    def _log_error(self, error: RouterError, arrival: Arrival) -> None:
+        """Logs an error that an operator has to know."""
         if isinstance(error, LedgerError):
-            self._outage.tell(str(error))
+            self._outage.report(str(error))
         elif isinstance(error, BudgetExceeded):
             log.over_budget(arrival.id, error.standings)
 
@@ -212,18 +212,18 @@ class Gateway:
             arrival.method, arrival.path, arrival.headers, self.engine.accounts
         )
 
-    def _answering(self, dialect: ApiDialect) -> Handler:
+    def _answer_handler(self, dialect: ApiDialect) -> Handler:
         async def handle(arrival: Arrival, out: Exchange) -> None:
-            if self._in_flight > self.limits.most_for(arrival.headers):
-                raise Refused(shed())
+            if self._in_flight > self.limits.max_in_flight_for(arrival.headers):
+                raise Refused(overloaded())
             engine = arrival.engine
             payload = await self._json(arrival)
             await engine.cohort.end_step()
-            key = await key_of(arrival)
+            key = await cache_key(arrival)
             if key is not None:
-                if (kept := self._cache.get(key)) is not None:
-                    self._metrics.hit()
-                    await replay(kept, out)
+                if (cached := self._cache.get(key)) is not None:
+                    self._metrics.cache_hit()
+                    await send_cached(cached, out)
                     return
                 out.copy = []
             inbound = await offload_if_long(arrival.body_bytes, dialect.read, payload)
@@ -231,19 +231,19 @@ class Gateway:
                 inbound = structs.replace(inbound, follows=arrival.follows)
             request = arrival.request(dialect, inbound)
             if self._traces is None:
-                walk = await self._answered(engine, dialect, inbound, Traced(request), out)
+                walk = await self._answer(engine, dialect, inbound, Traced(request), out)
             else:
                 with self._traces.request(request) as traced:
-                    walk = await self._answered(engine, dialect, inbound, traced, out)
+                    walk = await self._answer(engine, dialect, inbound, traced, out)
             if key is not None:
                 rules = engine.parts.config.cache
-                kept = kept_of(walk, out, rules.ttl_s, stream=inbound.stream)
-                if kept is not None:
-                    self._cache.put(key, kept, rules.most_bytes)
+                cached = cacheable_answer(walk, out, rules.ttl_s, stream=inbound.stream)
+                if cached is not None:
+                    self._cache.put(key, cached, rules.most_bytes)
 
         return handle
 
-    async def _answered(
+    async def _answer(
         self, engine: Engine, dialect: ApiDialect, inbound: Inbound, traced: Traced, out: Exchange
     ) -> Walk:
         """Answers a request. Logs and counts its walk, however it ended, and returns it."""
@@ -255,7 +255,7 @@ class Gateway:
                 walk.request.tenant, walk.decision, walk.outcomes, walk.cost_pico_usd, walk.scans
             )
             self._metrics.walk(walk)
-            log.answered(walk.request.id, walk, engine.receipt)
+            log.walk_ended(walk.request.id, walk, engine.receipt)
         return walk
 
     async def _json(self, arrival: Arrival) -> object:

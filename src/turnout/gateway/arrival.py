@@ -13,7 +13,7 @@ from turnout.core import Caller, Request
 from turnout.gateway.access import ANYONE
 from turnout.gateway.dialects import ApiDialect, Inbound
 from turnout.gateway.exchange import JSON, Exchange
-from turnout.gateway.inbound import constraints_of, kind_of, session_of, tags_of
+from turnout.gateway.request_headers import constraints_of, kind_of, session_of, tags_of
 from turnout.runtime import Engine
 
 
@@ -62,10 +62,10 @@ class Arrival(Struct, kw_only=True):
 
 
 Handler = Callable[[Arrival, Exchange], Awaitable[None]]
-Reading = Callable[[Arrival], Awaitable[object]]
-Table = dict[tuple[str, str], tuple[ApiDialect, Handler]]
+ReadJson = Callable[[Arrival], Awaitable[object]]
+Routes = dict[tuple[str, str], tuple[ApiDialect, Handler]]
 
 
-async def send(out: Exchange, payload: object, *, status: int = 200) -> None:
+async def send_json(out: Exchange, payload: object, *, status: int = 200) -> None:
     """The payload as a whole answer in JSON."""
     await out.whole(status, [JSON], orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS))

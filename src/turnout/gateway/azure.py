@@ -12,7 +12,7 @@ _ADDRESS = re.compile(
 )
 
 
-def resolved(path: str) -> tuple[str, str | None]:
+def split_azure_path(path: str) -> tuple[str, str | None]:
     """The path without Azure's parts, and the model it names; any other path as it is."""
-    found = _ADDRESS.fullmatch(path)
-    return (f"/v1{found['rest']}", found["name"]) if found else (path, None)
+    match = _ADDRESS.fullmatch(path)
+    return (f"/v1{match['rest']}", match["name"]) if match else (path, None)

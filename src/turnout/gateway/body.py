@@ -6,14 +6,14 @@ This module does not know dialects.
 
 from typing import Any
 
-from turnout.gateway.compressed import Damaged, TooMuch, UnknownCoding, plain
+from turnout.gateway.compression import Damaged, TooMuch, UnknownCoding, decompressed
 from turnout.gateway.exchange import Exchange, Malformed, TooLarge, TooLate
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.strict_json import NotStrictJson, loads
 from turnout.runtime import offload_if_long
 
 # Of a body, for each byte of a compressed one: seldom more.
-_UNPACKED = 100
+_BYTES_PER_COMPRESSED = 100
 
 
 class Refused(Exception):
@@ -33,7 +33,7 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
     try:
         data = await exchange.body()
         coding = headers.get(b"content-encoding")
-        size = len(data) * (_UNPACKED if coding else 1)
+        size = len(data) * (_BYTES_PER_COMPRESSED if coding else 1)
         return await offload_if_long(size, _read, data, coding, max_bytes)
     except TooLarge as error:
         raise Refused(_too_large(max_bytes)) from error
@@ -49,13 +49,13 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
 
 def _read(data: bytes, coding: bytes | None, max_bytes: int) -> tuple[Any, int]:
     if coding:
-        data = _plain(data, coding, max_bytes)
+        data = _decompressed(data, coding, max_bytes)
     return loads(data), len(data)
 
 
-def _plain(data: bytes, coding: bytes, max_bytes: int) -> bytes:
+def _decompressed(data: bytes, coding: bytes, max_bytes: int) -> bytes:
     try:
-        return plain(data, coding, max_bytes)
+        return decompressed(data, coding, max_bytes)
     except TooMuch as error:
         raise Refused(_too_large(max_bytes)) from error
     except Damaged as error:

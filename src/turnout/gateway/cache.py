@@ -9,22 +9,22 @@ import time
 from collections import OrderedDict
 from typing import NamedTuple
 
+from turnout.gateway.answer_headers import decision_headers, left_out_header
 from turnout.gateway.arrival import Arrival
-from turnout.gateway.digest import digest, said
+from turnout.gateway.digest import digest, relevant_headers
 from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
-from turnout.gateway.says import decision_headers, left_out_header
 from turnout.runtime import Walk, offload_if_long
 
 _OVERHEAD_BYTES = 1500
 _COST = b"x-turnout-cost-usd"
 
 
-class Kept(NamedTuple):
+class CachedAnswer(NamedTuple):
     """An answer's bytes as they were sent, whole or streamed, and the headers that explain it."""
 
-    until_s: float
+    expires_s: float
     stream: bool
-    says: Headers
+    headers: Headers
     body: bytes
 
 
@@ -32,41 +32,41 @@ class Cache:
     """Keeps the answers that were used last."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[bytes, Kept] = OrderedDict()
+        self._cached: OrderedDict[bytes, CachedAnswer] = OrderedDict()
         self.size_bytes = 0
 
-    def get(self, key: bytes) -> Kept | None:
+    def get(self, key: bytes) -> CachedAnswer | None:
         """The answer, unless it has expired."""
-        found = self._kept.get(key)
+        found = self._cached.get(key)
         if found is None:
             return None
-        if found.until_s <= time.monotonic():
-            self._forget(key)
+        if found.expires_s <= time.monotonic():
+            self._remove(key)
             return None
-        self._kept.move_to_end(key)
+        self._cached.move_to_end(key)
         return found
 
-    def put(self, key: bytes, kept: Kept, most_bytes: int) -> None:
+    def put(self, key: bytes, cached: CachedAnswer, most_bytes: int) -> None:
         """Keep an answer; the least recently used go, so that all have at most ``most_bytes``."""
-        self._forget(key)
-        if _size(kept) > most_bytes:
+        self._remove(key)
+        if _size(cached) > most_bytes:
             return
-        self._kept[key] = kept
-        self.size_bytes += _size(kept)
+        self._cached[key] = cached
+        self.size_bytes += _size(cached)
         while self.size_bytes > most_bytes:
-            self._forget(next(iter(self._kept)))
+            self._remove(next(iter(self._cached)))
 
-    def _forget(self, key: bytes) -> None:
-        old = self._kept.pop(key, None)
+    def _remove(self, key: bytes) -> None:
+        old = self._cached.pop(key, None)
         if old is not None:
             self.size_bytes -= _size(old)
 
 
-def _size(kept: Kept) -> int:
-    return len(kept.body) + _OVERHEAD_BYTES
+def _size(cached: CachedAnswer) -> int:
+    return len(cached.body) + _OVERHEAD_BYTES
 
 
-async def key_of(arrival: Arrival) -> bytes | None:
+async def cache_key(arrival: Arrival) -> bytes | None:
     """The hash of all that an answer depends on; None where no answers are kept."""
     if not arrival.engine.parts.config.cache.ttl_s:
         return None
@@ -78,12 +78,14 @@ def _key(arrival: Arrival) -> bytes:
     knobs, bundle = parts.config.knobs, parts.means.rules.bundle
     owner = caller.key if knobs is not None and knobs.keys else None
     rights = None if caller.models is None else sorted(caller.models)
-    whose = caller.tenant, owner, rights
-    asked = [arrival.payload, arrival.follows]
-    return digest([*whose, arrival.path, bundle, said(arrival.headers), asked])
+    scope = caller.tenant, owner, rights
+    request = [arrival.payload, arrival.follows]
+    return digest([*scope, arrival.path, bundle, relevant_headers(arrival.headers), request])
 
 
-def kept_of(walk: Walk, out: Exchange, ttl_s: float, *, stream: bool) -> Kept | None:
+def cacheable_answer(
+    walk: Walk, out: Exchange, ttl_s: float, *, stream: bool
+) -> CachedAnswer | None:
     """The answer if it may be kept: a complete and safe 200, all of which was sent."""
     if out.copy is None or out.status != 200 or not out.finished or out.gone:
         return None
@@ -94,30 +96,30 @@ def kept_of(walk: Walk, out: Exchange, ttl_s: float, *, stream: bool) -> Kept | 
     last = walk.outcomes[-1]
     if last.status != "ok" or last.finish_reason == "content_filter":
         return None
-    return Kept(
-        until_s=time.monotonic() + ttl_s,
+    return CachedAnswer(
+        expires_s=time.monotonic() + ttl_s,
         stream=stream,
-        says=_why(walk, last.model or ""),
+        headers=_decision_headers(walk, last.model or ""),
         body=b"".join(out.copy),
     )
 
 
-def _why(walk: Walk, model: str) -> Headers:
+def _decision_headers(walk: Walk, model: str) -> Headers:
     """The headers that explain the answer, without its cost."""
     headers = decision_headers(walk, model, None, final=True)
     return [line for line in headers if line[0] != _COST] + left_out_header(walk)
 
 
-async def replay(kept: Kept, out: Exchange) -> None:
+async def send_cached(cached: CachedAnswer, out: Exchange) -> None:
     """Send a kept answer, marked as one that cost nothing."""
     headers: Headers = [
-        EVENTS if kept.stream else JSON,
+        EVENTS if cached.stream else JSON,
         (b"x-turnout-cache", b"hit"),
-        *kept.says,
+        *cached.headers,
         (_COST, b"0"),
     ]
-    if kept.stream:
+    if cached.stream:
         await out.begin(200, headers)
-        await out.end(kept.body)
+        await out.end(cached.body)
     else:
-        await out.whole(200, headers, kept.body)
+        await out.whole(200, headers, cached.body)

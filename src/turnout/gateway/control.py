@@ -12,7 +12,7 @@ _FEEDBACK = ("decision_id", "metric", "value", "source")
 _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 
-def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
+def models_list(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
     """``GET /v1/models``: auto, aliases, intents, policies and models, if they are allowed.
 
     None allows all; auto, intents and policies are listed if they can lead to an allowed model. The
@@ -20,14 +20,14 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
     """
     parts = engine.parts
     rules = parts.means.rules
-    every = parts.catalog.deployments.values()
-    mine = [d for d in every if allowed is None or d.names & allowed]
+    deployments = parts.catalog.deployments.values()
+    usable = [d for d in deployments if allowed is None or d.names & allowed]
     chosen = list(reachable_names([AUTO, *sorted(rules.intents), *rules.policies], allowed, rules))
-    known = {name.casefold() for name in {*chosen}.union(*(d.names for d in mine))}
+    known = {name.casefold() for name in {*chosen}.union(*(d.names for d in usable))}
     aliases = [a for a, meant in parts.config.aliases.items() if meant.casefold() in known]
-    ways = sorted([*aliases, *chosen], key=lambda name: name != AUTO)
-    listed = [_model(name, "turnout") for name in ways]
-    for deployment in mine:
+    names = sorted([*aliases, *chosen], key=lambda name: name != AUTO)
+    listed = [_model(name, "turnout") for name in names]
+    for deployment in usable:
         card = deployment.card
         listed.append(
             _model(deployment.id, deployment.provider.name)
@@ -45,17 +45,17 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
     return {"object": "list", "data": listed, "has_more": False, **ends}
 
 
-def feedback(payload: object) -> tuple[str, dict[str, Any]]:
+def read_feedback(payload: object) -> tuple[str, dict[str, Any]]:
     """A feedback body's decision id and checked fields. Raises InvalidRequest."""
-    told = json_object(payload)
-    if unknown := next((name for name in told if name not in _FEEDBACK), None):
+    fields = json_object(payload)
+    if unknown := next((name for name in fields if name not in _FEEDBACK), None):
         use = ", ".join(_FEEDBACK)
         raise InvalidRequest(f"{str(unknown)[:70]!r} is not a field of feedback; use {use}")
-    ident = told.get("decision_id")
+    ident = fields.get("decision_id")
     if not isinstance(ident, str) or not ident:
         raise InvalidRequest("decision_id is missing; take it from x-turnout-decision")
-    said = told.get("metric"), told.get("value"), told.get("source", "user")
-    metric, value, source = checked_feedback(*said)
+    values = fields.get("metric"), fields.get("value"), fields.get("source", "user")
+    metric, value, source = checked_feedback(*values)
     return ident, {"metric": metric, "value": value, "source": source}
 
 

@@ -21,13 +21,13 @@ import orjson
 
 from turnout.core import RouterError
 from turnout.gateway.access import ANYONE, given_key
-from turnout.gateway.arrival import Arrival, Handler, Reading
+from turnout.gateway.arrival import Arrival, Handler, ReadJson
 from turnout.gateway.body import Refused
 from turnout.gateway.digest import digest
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.problem import Problem, bad_request
+from turnout.gateway.recording_exchange import RecordingExchange
 from turnout.gateway.sealed import Answer, seal, sealing_key, unseal
-from turnout.gateway.taped import Taped
 from turnout.runtime import Claim, LocalReplays, Replays
 
 _LOG = logging.getLogger("turnout.gateway")
@@ -44,23 +44,25 @@ _LOCAL_BYTES, _LOCAL_ANSWERS = 32 * 2**20, 4_000
 class Conversations:
     """Handles requests that name earlier answers; ``stored`` returns the ledger's store, if any."""
 
-    def __init__(self, stored: "Callable[[], Replays | None]", read: Reading) -> None:
+    def __init__(self, stored: "Callable[[], Replays | None]", read: ReadJson) -> None:
         self._stored = stored
         self._read = read
         self._local = LocalReplays(_LOCAL_BYTES, _LOCAL_ANSWERS)
 
-    def around(self, handler: Handler, *, keeps: bool = True) -> Handler:
+    def wrap(self, handler: Handler, *, keeps: bool = True) -> Handler:
         """The handler of a request that may name answers and, where it ``keeps``, be named."""
 
         async def handle(arrival: Arrival, out: Exchange) -> None:
             payload = await self._read(arrival)
             if isinstance(payload, dict):
-                shelf = _Shelf(self._replays(arrival), arrival)
-                arrival.payload, said = await _completed(payload, shelf)
+                answers = _StoredAnswers(self._replays(arrival), arrival)
+                arrival.payload, new_items = await _with_history(payload, answers)
                 arrival.follows = payload.get(_PREVIOUS)
                 if keeps and payload.get("store") is not False:
                     before = payload.get(_PREVIOUS)
-                    out = Taped(out, partial(_keep, shelf, {"before": before, "input": said}))
+                    out = RecordingExchange(
+                        out, partial(_keep, answers, {"before": before, "input": new_items})
+                    )
             await handler(arrival, out)
 
         return handle
@@ -69,29 +71,29 @@ class Conversations:
         return self._local if arrival.caller is ANYONE else self._stored() or self._local
 
 
-class _Shelf:
+class _StoredAnswers:
     """The answers that one caller may name, by their ids and by the ids of their items."""
 
     def __init__(self, replays: Replays, arrival: Arrival) -> None:
         self._replays = replays
         self._caller = [arrival.caller.tenant, arrival.caller.key]
         self._key = given_key(arrival.headers)
-        self._found: dict[str, dict[str, Any] | None] = {}
+        self._loaded: dict[str, dict[str, Any] | None] = {}
         self._bytes = 0
 
     async def get(self, ident: str) -> dict[str, Any] | None:
         """What was kept under this id. Raises RouterError, or Refused if it is too large."""
-        if ident not in self._found:
+        if ident not in self._loaded:
             claim, key = self._claim(ident)
             sealed = await self._replays.find(claim.id)
-            self._found[ident] = None
+            self._loaded[ident] = None
             answer = await asyncio.to_thread(unseal, sealed, key) if sealed is not None else None
             if answer is not None:
                 self._bytes += len(answer.body)
-                self._found[ident] = orjson.loads(answer.body)
+                self._loaded[ident] = orjson.loads(answer.body)
         if self._bytes > LONGEST_BYTES:
             raise Refused(bad_request("the conversation is too long to be kept; begin another one"))
-        return self._found[ident]
+        return self._loaded[ident]
 
     async def put(self, ident: str, record: Mapping[str, Any]) -> bool:
         """Keeps it, unless it is too large. Returns whether it is kept. Raises RouterError."""
@@ -110,46 +112,52 @@ class _Shelf:
         return Claim(id=name, fingerprint="", token=secrets.token_hex(16)), key
 
 
-async def _completed(payload: dict[str, Any], shelf: _Shelf) -> tuple[dict[str, Any], list[Any]]:
-    """The request with what it names in its place, and what it says anew. Raises Refused."""
+async def _with_history(
+    payload: dict[str, Any], answers: _StoredAnswers
+) -> tuple[dict[str, Any], list[Any]]:
+    """The request with the items that it names, and its own new items. Raises Refused."""
     given = payload.get("input")
-    said = [{"role": "user", "content": given}] if isinstance(given, str) else given
-    said = [await _meant(item, shelf) for item in said] if isinstance(said, list) else []
-    whole = {**payload, "input": said} if isinstance(given, list) else payload
+    new_items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    new_items = (
+        [await _resolved_item(item, answers) for item in new_items]
+        if isinstance(new_items, list)
+        else []
+    )
+    whole = {**payload, "input": new_items} if isinstance(given, list) else payload
     previous = payload.get(_PREVIOUS)
     if previous is not None and not isinstance(previous, str):
         raise Refused(_mistyped(previous))
     if previous:
-        whole = {**payload, "input": [*await _history(previous, shelf), *said]}
+        whole = {**payload, "input": [*await _history(previous, answers), *new_items]}
         del whole[_PREVIOUS]
-    return whole, said
+    return whole, new_items
 
 
-async def _meant(item: object, shelf: _Shelf) -> object:
+async def _resolved_item(item: object, answers: _StoredAnswers) -> object:
     """The item that a reference stands for, if it is known; any other item as it is."""
     if not isinstance(item, dict) or item.get("type") != _REFERENCE:
         return item
     ident = str(item.get("id"))
-    own = _OWN_ITEM.fullmatch(ident)
-    record = await shelf.get(f"resp_{own[1]}" if own else ident)
+    match = _OWN_ITEM.fullmatch(ident)
+    record = await answers.get(f"resp_{match[1]}" if match else ident)
     outputs = record["output"] if record else []
     return next((output for output in outputs if output.get("id") == ident), item)
 
 
-async def _history(ident: str, shelf: _Shelf) -> list[Any]:
+async def _history(ident: str, answers: _StoredAnswers) -> list[Any]:
     """All items up to this answer, its own included. Raises Refused."""
     turns: list[list[Any]] = []
-    at: str | None = ident
-    while at:
-        record = await shelf.get(at)
+    current: str | None = ident
+    while current:
+        record = await answers.get(current)
         if record is None or "input" not in record:
-            raise Refused(_unknown(at))
+            raise Refused(_not_stored(current))
         turns.append([*record["input"], *record["output"]])
-        at = record["before"]
+        current = record["before"]
     return [item for turn in reversed(turns) for item in turn]
 
 
-def _unknown(ident: str) -> Problem:
+def _not_stored(ident: str) -> Problem:
     message = (
         f"{_PREVIOUS} leads to {ident[:100]!r}, which is not kept here (any more); send the whole "
         "input, and store: false where the client has such a setting"
@@ -157,30 +165,32 @@ def _unknown(ident: str) -> Problem:
     return replace(bad_request(message, code="previous_response_not_found"), param=_PREVIOUS)
 
 
-def _mistyped(given: object) -> Problem:
-    message = f"{_PREVIOUS} is {given!r:.100}; use the id of an answer, as text"
+def _mistyped(value: object) -> Problem:
+    message = f"{_PREVIOUS} is {value!r:.100}; use the id of an answer, as text"
     return replace(bad_request(message), param=_PREVIOUS)
 
 
-async def _keep(shelf: _Shelf, asked: Mapping[str, Any], answer: Answer, end: bytes) -> bytes:
-    """Keeps an answer that came to its end; who cannot be kept is answered all the same.
+async def _keep(
+    answers: _StoredAnswers, request: Mapping[str, Any], answer: Answer, end: bytes
+) -> bytes:
+    """Keeps a finished answer; if that fails, the caller still gets it.
 
-    Returns its last bytes, which tell whether it is kept.
+    Returns its last bytes, which say whether it is stored.
     """
     response = _response_in(answer)
     if response.get("status") not in _ENDED:
         return end
     output = [item for item in response["output"] if isinstance(item, dict)]
-    records = {str(response.get("id")): {**asked, "output": output}}
+    records = {str(response.get("id")): {**request, "output": output}}
     for item in output:
         if not _OWN_ITEM.fullmatch(str(item.get("id"))):
             records[str(item.get("id"))] = {"output": [item]}
     try:
-        kept = [await asyncio.shield(shelf.put(*record)) for record in records.items()]
+        kept = [await asyncio.shield(answers.put(*record)) for record in records.items()]
     except RouterError as error:
         _LOG.error("an answer could not be kept", extra={"fields": {"problem": str(error)}})
         kept = [False]
-    return end if kept[0] else _unstored(end, stream=answer.stream)
+    return end if kept[0] else _marked_unstored(end, stream=answer.stream)
 
 
 def _response_in(answer: Answer) -> dict[str, Any]:
@@ -189,20 +199,20 @@ def _response_in(answer: Answer) -> dict[str, Any]:
         return {}
     if not answer.stream:
         return dict(orjson.loads(answer.body))
-    return dict(orjson.loads(_last_event(answer.body)[1]).get("response") or {})
+    return dict(orjson.loads(_split_last_event(answer.body)[1]).get("response") or {})
 
 
-def _unstored(end: bytes, *, stream: bool) -> bytes:
+def _marked_unstored(end: bytes, *, stream: bool) -> bytes:
     """The end of an answer that says it is stored, changed since it is not."""
     if not stream:
         return orjson.dumps({**orjson.loads(end), "store": False})
-    before, last = _last_event(end)
+    before, last = _split_last_event(end)
     event = orjson.loads(last)
     event["response"]["store"] = False
     return b"%b%b\n\n" % (before, orjson.dumps(event))
 
 
-def _last_event(stream: bytes) -> tuple[bytes, bytes]:
-    """What comes before the last event's data, and these; a line end is never within them."""
-    at = stream.rindex(b"\ndata: ") + len(b"\ndata: ")
-    return stream[:at], stream[at:]
+def _split_last_event(stream: bytes) -> tuple[bytes, bytes]:
+    """What comes before the last event's data, and that data, which has no line end within."""
+    start = stream.rindex(b"\ndata: ") + len(b"\ndata: ")
+    return stream[:start], stream[start:]

@@ -12,7 +12,7 @@ from turnout.gateway.exchange import Headers
 # Client libraries send headers of their own, and pages read why a model was chosen. The asterisk
 # does not include Authorization, which has to be named.
 _EXPOSED = b"*"
-_TAKEN = b"authorization, *"
+_ALLOWED_HEADERS = b"authorization, *"
 
 
 class Origins:
@@ -28,7 +28,7 @@ class Origins:
         """Whether a request says that it comes from an allowed origin."""
         return headers.get(b"origin", b"").lower() in self._allowed
 
-    def answer(self, headers: Mapping[bytes, bytes]) -> Headers:
+    def response_headers(self, headers: Mapping[bytes, bytes]) -> Headers:
         """The headers that let a page read the response; none if its origin is not allowed."""
         if not self.allows(headers):
             return [(b"vary", b"origin")]
@@ -38,13 +38,13 @@ class Origins:
             (b"vary", b"origin"),
         ]
 
-    def preflight(self, method: str, headers: Mapping[bytes, bytes]) -> Headers | None:
+    def preflight_headers(self, method: str, headers: Mapping[bytes, bytes]) -> Headers | None:
         """The headers that answer a preflight request; None if the request is no such one."""
-        asks = method == "OPTIONS" and b"access-control-request-method" in headers
-        if not asks or not self.allows(headers):
+        is_preflight = method == "OPTIONS" and b"access-control-request-method" in headers
+        if not is_preflight or not self.allows(headers):
             return None
         return [
             (b"access-control-allow-methods", b"GET, POST"),
-            (b"access-control-allow-headers", _TAKEN),
+            (b"access-control-allow-headers", _ALLOWED_HEADERS),
             (b"access-control-max-age", b"600"),
         ]

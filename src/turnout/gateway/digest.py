@@ -6,14 +6,14 @@ from typing import Any
 
 import orjson
 
-from turnout.gateway.inbound import SAYING_CLASS
+from turnout.gateway.request_headers import CLASS_HEADERS
 
 
-def said(headers: Mapping[bytes, bytes]) -> list[list[str]]:
+def relevant_headers(headers: Mapping[bytes, bytes]) -> list[list[str]]:
     """The headers that a request's answer depends on, sorted."""
-    heeded = (b"x-turnout-", b"anth")
+    prefixes = (b"x-turnout-", b"anth")
     found = sorted(
-        item for item in headers.items() if item[0].startswith(heeded) or item[0] in SAYING_CLASS
+        item for item in headers.items() if item[0].startswith(prefixes) or item[0] in CLASS_HEADERS
     )
     return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in found]
 

@@ -47,11 +47,11 @@ class Link(Protocol):
         """Sends bytes; if a future is returned, it must be awaited before more are sent."""
         ...
 
-    def expects(self, exchange: "Exchange") -> None:
+    def expect_body(self, exchange: "Exchange") -> None:
         """The handler waits for the body."""
         ...
 
-    def done(self, exchange: "Exchange") -> None:
+    def response_ended(self, exchange: "Exchange") -> None:
         """The response has ended."""
         ...
 
@@ -111,7 +111,7 @@ class Exchange:
     async def body(self) -> bytes:
         """The request's whole body, not kept. Raises TooLarge, TooLate, Malformed or Gone."""
         if not self.complete and self.failure is None and self._chunked:
-            self._link.expects(self)
+            self._link.expect_body(self)
         while not self.complete:
             if self.failure is not None:
                 raise self.failure
@@ -122,34 +122,34 @@ class Exchange:
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole response."""
-        head = self._headed(status, headers, (b"content-length", b"%d" % len(body)))
+        head = self._encoded_head(status, headers, (b"content-length", b"%d" % len(body)))
         self.finished = True
         if self.method == "HEAD":
             body = b""
         if self.copy is not None:
             self.copy.append(body)
         await self._send(head + body)
-        self._link.done(self)
+        self._link.response_ended(self)
 
     async def begin(self, status: int, headers: Headers) -> None:
         """The head of a response in pieces; it is sent together with the first piece."""
         self.closes = self.closes or not self._chunked
-        self._head = self._headed(status, headers, _CHUNKED if self._chunked else _CLOSE)
+        self._head = self._encoded_head(status, headers, _CHUNKED if self._chunked else _CLOSE)
 
     async def piece(self, data: bytes) -> None:
         """A piece of the body, not empty."""
         if self.copy is not None:
             self.copy.append(data)
-        await self._send(self._framed(data))
+        await self._send(self._chunk(data))
 
     async def end(self, data: bytes = b"") -> None:
         """The last piece."""
         if self.copy is not None:
             self.copy.append(data)
-        last = self._framed(data) if data else self._taken_head()
+        last = self._chunk(data) if data else self._take_head()
         self.finished = True
         await self._send(last + b"0\r\n\r\n" if self._chunked else last)
-        self._link.done(self)
+        self._link.response_ended(self)
 
     async def break_off(self, data: bytes) -> None:
         """The last piece of an answer that could not be finished, which says so."""
@@ -178,7 +178,7 @@ class Exchange:
             self.failure = failure
             self._wake()
 
-    def leave(self) -> None:
+    def caller_left(self) -> None:
         """The caller has left: cancels what is under way for it."""
         if self.finished:
             return
@@ -191,7 +191,7 @@ class Exchange:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _headed(self, status: int, headers: Headers, framing: Header) -> bytes:
+    def _encoded_head(self, status: int, headers: Headers, framing: Header) -> bytes:
         self.status = status
         self.closes = self.closes or not self.complete
         lines = [*self.common, *headers, framing]
@@ -200,12 +200,12 @@ class Exchange:
         first = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         return b"%b%b%b\r\n\r\n" % (first, self._link.date(), b"\r\n".join(map(_line, lines)))
 
-    def _framed(self, data: bytes) -> bytes:
+    def _chunk(self, data: bytes) -> bytes:
         if not self._chunked:
-            return self._taken_head() + data
-        return b"%b%x\r\n%b\r\n" % (self._taken_head(), len(data), data)
+            return self._take_head() + data
+        return b"%b%x\r\n%b\r\n" % (self._take_head(), len(data), data)
 
-    def _taken_head(self) -> bytes:
+    def _take_head(self) -> bytes:
         head, self._head = self._head, None
         return head or b""
 

@@ -32,44 +32,44 @@ class Handover:
         self._path = path
         self._listener = listener
         self._stop = stop
-        self._door: socket.socket | None = None
+        self._server: socket.socket | None = None
         self._inode = 0
 
     def __enter__(self) -> Self:
-        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._path.unlink(missing_ok=True)
-            self._door.bind(str(self._path))
+            self._server.bind(str(self._path))
             self._path.chmod(0o600)
             self._inode = self._path.stat().st_ino
         except OSError as error:
-            self._door.close()
+            self._server.close()
             raise ConfigError(
                 f"{self._path} cannot be used to listen ({error.strerror or error}); "
                 "set TURNOUT_STATE_DIR to a folder of your own with a shorter path"
             ) from error
-        self._door.listen(1)
-        threading.Thread(target=self._serve, args=(self._door,), daemon=True).start()
+        self._server.listen(1)
+        threading.Thread(target=self._serve, args=(self._server,), daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._door is not None:
-            self._door.close()
+        if self._server is not None:
+            self._server.close()
             with suppress(OSError):
                 # A successor has put its own there.
                 if self._path.stat().st_ino == self._inode:
                     self._path.unlink()
 
-    def _serve(self, door: socket.socket) -> None:
+    def _serve(self, server: socket.socket) -> None:
         while True:
             try:
-                asking, _ = door.accept()
+                successor, _ = server.accept()
             except OSError:
                 return  # closed at the end
-            with asking, suppress(OSError):
-                asking.settimeout(_WAIT_S)
-                socket.send_fds(asking, [_READY], [self._listener.fileno()])
-                if asking.recv(1) == _READY:
+            with successor, suppress(OSError):
+                successor.settimeout(_WAIT_S)
+                socket.send_fds(successor, [_READY], [self._listener.fileno()])
+                if successor.recv(1) == _READY:
                     self._stop()
                     return
 
@@ -78,19 +78,19 @@ class TakenOver:
     """The listening socket of a running gateway, and the word to it that this one serves."""
 
     def __init__(self, path: Path) -> None:
-        self._asked = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._asked.settimeout(_WAIT_S)
-            self._asked.connect(str(path))
-            _, descriptors, _, _ = socket.recv_fds(self._asked, 1, 1)
+            self._connection.settimeout(_WAIT_S)
+            self._connection.connect(str(path))
+            _, descriptors, _, _ = socket.recv_fds(self._connection, 1, 1)
         except OSError as error:
-            self._asked.close()
+            self._connection.close()
             raise ConfigError(
                 f"no gateway to take over from at {path} ({error.strerror}); "
                 "leave --take-over out to start the first one"
             ) from error
         if not descriptors:
-            self._asked.close()
+            self._connection.close()
             raise ConfigError(f"the gateway at {path} ended before it could be taken over")
         self.listener = socket.socket(fileno=descriptors[0])
         os.set_inheritable(descriptors[0], True)
@@ -98,8 +98,8 @@ class TakenOver:
     def ready(self) -> None:
         """Tells the old process that it may stop."""
         with suppress(OSError):
-            self._asked.sendall(_READY)
-        self._asked.close()
+            self._connection.sendall(_READY)
+        self._connection.close()
 
 
 def handover_path(directory: Path, port: int) -> Path:

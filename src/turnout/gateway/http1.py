@@ -20,7 +20,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, par
 from httptools.parser.errors import HttpParserInvalidURLError
 
 from turnout.gateway.exchange import Exchange, Malformed, TooLate
-from turnout.gateway.unreadable import unreadable
+from turnout.gateway.parse_error import error_response
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
@@ -47,19 +47,19 @@ class Bounds:
 
 
 class ServerConnection(asyncio.Protocol):
-    """One connection. ``due`` is when, on the loop's clock, it ends unless something happens."""
+    """One connection. ``deadline`` is when, by the loop's clock, it ends if nothing happens."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         handler: Handler,
         bounds: Bounds,
-        everyone: "set[ServerConnection]",
+        connections: "set[ServerConnection]",
     ) -> None:
         self._loop = loop
         self._handler = handler
         self._bounds = bounds
-        self._everyone = everyone
+        self._connections = connections
         self._parser = HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._url = b""
@@ -74,8 +74,8 @@ class ServerConnection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._lingers = self._draining = self.closed = self._resuming = False
         self._framing = b""  # of a body behind an offer of another protocol, as header lines
-        self._fresh = True
-        self.due = 0.0
+        self._is_new = True
+        self.deadline = 0.0
 
     @property
     def task(self) -> "asyncio.Task[None] | None":
@@ -87,9 +87,9 @@ class ServerConnection(asyncio.Protocol):
         self._draining = True
         if self._answering is not None:
             self._answering.closes = True
-        elif self._fresh:
+        elif self._is_new:
             # Its first request may be on its way.
-            self.due = min(self.due, self._loop.time() + _FRESH_S)
+            self.deadline = min(self.deadline, self._loop.time() + _FRESH_S)
         elif not self._head_bytes:
             self._close()
 
@@ -104,11 +104,11 @@ class ServerConnection(asyncio.Protocol):
             self._transport.abort()
         elif self._receiving is not None:
             self._receiving.fail(TooLate())
-            self.due = math.inf
+            self.deadline = math.inf
         elif self._head_bytes:
             wait_s = self._bounds.receive_s
-            late = f"the request's headers did not arrive within {wait_s:g} s"
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, late)
+            message = f"the request's headers did not arrive within {wait_s:g} s"
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, message)
             self._close()
         else:
             self._close()
@@ -117,18 +117,18 @@ class ServerConnection(asyncio.Protocol):
         """The first request is due."""
         self._transport = transport  # type: ignore[assignment]
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self._everyone.add(self)
-        self.due = self._loop.time() + self._bounds.receive_s
+        self._connections.add(self)
+        self.deadline = self._loop.time() + self._bounds.receive_s
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whatever is under way for this caller ends."""
         del exc
         self.closed = True
-        self._everyone.discard(self)
+        self._connections.discard(self)
         self.resume_writing()
         for exchange in (self._answering, *self._queued):
             if exchange is not None:
-                exchange.leave()
+                exchange.caller_left()
 
     def data_received(self, data: bytes) -> None:
         """Reads what came; a head is counted before it is parsed."""
@@ -136,7 +136,7 @@ class ServerConnection(asyncio.Protocol):
             return
         if self._in_head:
             if not self._head_bytes and self._answering is None:
-                self.due = self._loop.time() + self._bounds.receive_s
+                self.deadline = self._loop.time() + self._bounds.receive_s
             self._head_bytes += len(data.partition(b"\r\n\r\n")[0])
             if self._head_bytes > self._bounds.head_bytes:
                 most = f"{self._bounds.head_bytes:,} bytes"
@@ -156,7 +156,7 @@ class ServerConnection(asyncio.Protocol):
             # What is offered instead of HTTP/1.1 is declined by answering in it, for the last time.
             last = self._queued[-1] if self._queued else self._answering
             if self._framing:
-                self._go_on(data[offer.args[0] :])
+                self._read_framed_body(data[offer.args[0] :])
             elif last is None:
                 self._refuse(_BAD, "use HTTP version 1.1")
             else:
@@ -170,7 +170,7 @@ class ServerConnection(asyncio.Protocol):
                 self._lingers = True
                 self._receiving.fail(Malformed())
 
-    def _go_on(self, rest: bytes) -> None:
+    def _read_framed_body(self, rest: bytes) -> None:
         """Reads the body that the parser leaves out behind an offer of another protocol."""
         self._parser, self._resuming = HttpRequestParser(self), True
         self._feed(b"POST / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n%b\r\n" % self._framing)
@@ -181,13 +181,13 @@ class ServerConnection(asyncio.Protocol):
         """The caller reads too slowly."""
         if self._writable is None:
             self._writable = self._loop.create_future()
-            self.due = self._loop.time() + self._bounds.stall_s
+            self.deadline = self._loop.time() + self._bounds.stall_s
 
     def resume_writing(self) -> None:
         """The caller has caught up."""
         waiting, self._writable = self._writable, None
         if waiting is not None:
-            self.due = math.inf
+            self.deadline = math.inf
             if not waiting.done():
                 waiting.set_result(None)
 
@@ -204,7 +204,7 @@ class ServerConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: its handler begins, or waits for the one before it."""
-        self._in_head = self._fresh = False
+        self._in_head = self._is_new = False
         if self._lingers or self.closed or self._resuming:
             return
         headers = dict(self._headers)
@@ -254,7 +254,7 @@ class ServerConnection(asyncio.Protocol):
             return
         exchange.closes = not self._parser.should_keep_alive() or self._draining
         exchange.completed()
-        self.due = math.inf
+        self.deadline = math.inf
         if self._queued:
             self._transport.pause_reading()
 
@@ -266,12 +266,12 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write(data)
         return self._writable
 
-    def expects(self, exchange: Exchange) -> None:
+    def expect_body(self, exchange: Exchange) -> None:
         """The handler waits for a body."""
         if exchange.headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def done(self, exchange: Exchange) -> None:
+    def response_ended(self, exchange: Exchange) -> None:
         """The response has ended: the next request, or the end of the connection."""
         self._answering = None
         if self.closed:
@@ -286,7 +286,7 @@ class ServerConnection(asyncio.Protocol):
                 self._transport.resume_reading()
         else:
             wait = self._bounds.receive_s if self._head_bytes else self._bounds.idle_s
-            self.due = self._loop.time() + wait
+            self.deadline = self._loop.time() + wait
 
     def date(self) -> bytes:
         """The Date header's line."""
@@ -294,9 +294,9 @@ class ServerConnection(asyncio.Protocol):
 
     def _begin(self, exchange: Exchange) -> None:
         self._answering = exchange
-        exchange.task = self._loop.create_task(self._handled(exchange))
+        exchange.task = self._loop.create_task(self._handle(exchange))
 
-    async def _handled(self, exchange: Exchange) -> None:
+    async def _handle(self, exchange: Exchange) -> None:
         try:
             await self._handler(exchange)
         except asyncio.CancelledError:
@@ -315,13 +315,13 @@ class ServerConnection(asyncio.Protocol):
         if last is not None:
             self._lingers = last.closes = True
             return
-        self._transport.write(unreadable(status, message))
+        self._transport.write(error_response(status, message))
         self._linger()
 
     def _linger(self) -> None:
         """Takes in what is still on its way, since closing on it would void the answer."""
         self._lingers = True
-        self.due = self._loop.time() + _LINGER_S
+        self.deadline = self._loop.time() + _LINGER_S
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
@@ -329,7 +329,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _close(self) -> None:
         self._lingers = True
-        self.due = self._loop.time() + self._bounds.stall_s
+        self.deadline = self._loop.time() + self._bounds.stall_s
         self._transport.close()
 
 

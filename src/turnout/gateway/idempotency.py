@@ -14,14 +14,14 @@ from collections.abc import Callable
 
 from turnout.core import RouterError
 from turnout.gateway.access import given_key
-from turnout.gateway.arrival import Arrival, Handler, Reading
+from turnout.gateway.arrival import Arrival, Handler, ReadJson
 from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect
-from turnout.gateway.digest import digest, said
+from turnout.gateway.digest import digest, relevant_headers
 from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.problem import Problem, bad_request, internal
+from turnout.gateway.recording_exchange import RecordingExchange
 from turnout.gateway.sealed import Answer, seal, sealing_key, unseal
-from turnout.gateway.taped import Taped
 from turnout.runtime import Claim, LocalReplays, Replays, offload_if_long
 
 HEADER = b"idempotency-key"
@@ -53,58 +53,58 @@ _OTHER_REQUEST = bad_request(
     status=422,
     code="idempotency_key_reused",
 )
-_OF_ANOTHER_SECRET = bad_request(
+_SECRET_ROTATED = bad_request(
     "the answer to this request is encrypted with the key's secret before its rotation; use that "
     "secret, or send another Idempotency-Key to run the request again",
     status=409,
     code="idempotency_key_rotated",
 )
-_UNDER_WAY = Problem(
+_IN_PROGRESS = Problem(
     status=409,
     code="idempotency_key_in_use",
     message="a request with this Idempotency-Key is still running; try again after Retry-After",
     retry_after_s=WAIT_S,
 )
-_DECISION = b"x-turnout-decision"
-_COSTS = (b"x-turnout-cost-usd", b"x-turnout-expected-cost-usd")
+_DECISION_HEADER = b"x-turnout-decision"
+_COST_HEADERS = (b"x-turnout-cost-usd", b"x-turnout-expected-cost-usd")
 
 
-class Once:
+class Idempotency:
     """Carries requests out once. ``stored`` gives the ledger's replays, if there is a ledger."""
 
     def __init__(
         self,
         stored: "Callable[[], Replays | None]",
-        read: Reading,
+        read: ReadJson,
     ) -> None:
         self._stored = stored
         self._read = read
         self._local = LocalReplays()
 
-    def around(self, handler: Handler, dialect: ApiDialect) -> Handler:
+    def wrap(self, handler: Handler, dialect: ApiDialect) -> Handler:
         """The handler of a request that bears a key, where its path heeds one."""
 
         async def handle(arrival: Arrival, out: Exchange) -> None:
             path = arrival.path
             if arrival.method == "POST" and (path in PATHS or path.endswith(ROTATE)):
-                await self._once(handler, dialect, arrival, out)
+                await self._run_once(handler, dialect, arrival, out)
             else:
                 await handler(arrival, out)
 
         return handle
 
-    async def _once(
+    async def _run_once(
         self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Exchange
     ) -> None:
         given = arrival.headers[HEADER]
         if not _KEY.fullmatch(given):
             raise Refused(_UNUSABLE)
         key = sealing_key(given_key(arrival.headers), given)
-        asked = [arrival.path, said(arrival.headers), await self._read(arrival)]
+        request = [arrival.path, relevant_headers(arrival.headers), await self._read(arrival)]
         claim = Claim(
             # The caller's and not its secret's: with a new one it is still carried out once.
             id=digest([arrival.caller.tenant, arrival.caller.key, given.hex()]).hex(),
-            fingerprint=(await offload_if_long(arrival.body_bytes, digest, asked)).hex(),
+            fingerprint=(await offload_if_long(arrival.body_bytes, digest, request)).hex(),
             token=secrets.token_hex(16),
         )
         replays = self._stored() or self._local
@@ -114,11 +114,11 @@ class Once:
         elif prior.fingerprint != claim.fingerprint:
             raise Refused(_OTHER_REQUEST)
         elif prior.answer is None:
-            raise Refused(_UNDER_WAY)
+            raise Refused(_IN_PROGRESS)
         else:
             answer = await asyncio.to_thread(unseal, prior.answer, key)
             if answer is None:
-                raise Refused(_OF_ANOTHER_SECRET)
+                raise Refused(_SECRET_ROTATED)
             await _replay(answer, out)
 
 
@@ -133,7 +133,7 @@ class _Run:
         self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Exchange
     ) -> None:
         try:
-            await handler(arrival, Taped(out, self._keep))
+            await handler(arrival, RecordingExchange(out, self._keep))
         except (RouterError, Refused, Gone):
             raise
         except Exception:
@@ -144,15 +144,15 @@ class _Run:
             raise
         finally:
             if self._open:
-                await asyncio.shield(self._drop())
+                await asyncio.shield(self._release())
 
     async def _keep(self, answer: Answer, end: bytes) -> bytes:
         self._open = False
         # An answer that is whole is paid for, and kept even when its caller leaves now.
-        await asyncio.shield(self._kept(answer))
+        await asyncio.shield(self._store(answer))
         return end
 
-    async def _kept(self, answer: Answer) -> None:
+    async def _store(self, answer: Answer) -> None:
         sealed = await asyncio.to_thread(seal, answer, self._key)
         try:
             await self._replays.keep(self._claim, sealed)
@@ -160,7 +160,7 @@ class _Run:
             # The caller gets it all the same; the claim stands until its lease is over.
             _LOG.error("an answer could not be kept", extra={"fields": {"problem": str(error)}})
 
-    async def _drop(self) -> None:
+    async def _release(self) -> None:
         try:
             await self._replays.drop(self._claim)
         except RouterError as error:
@@ -170,9 +170,9 @@ class _Run:
 async def _replay(answer: Answer, out: Exchange) -> None:
     """Send an answer again, marked as one that cost nothing."""
     # A head that was sent before its model was known has no cost yet.
-    costs = any(name == _DECISION for name, _ in answer.headers)
-    headers = [(name, value) for name, value in answer.headers if name not in _COSTS]
-    headers += [REPLAYED, *([(b"x-turnout-cost-usd", b"0")] if costs else [])]
+    is_routed = any(name == _DECISION_HEADER for name, _ in answer.headers)
+    headers = [(name, value) for name, value in answer.headers if name not in _COST_HEADERS]
+    headers += [REPLAYED, *([(b"x-turnout-cost-usd", b"0")] if is_routed else [])]
     if answer.stream:
         await out.begin(answer.status, headers)
         await out.end(answer.body)

@@ -17,9 +17,9 @@ from turnout.core import Scan, Standing, usd
 if TYPE_CHECKING:
     from turnout.runtime import Receipt, Walk  # a parent of workers logs without it
 
-_OWN = logging.getLogger("turnout.gateway")
-_LOG = logging.getLogger("turnout.gateway.access")
-_SELDOM_S = 10.0
+_LOG = logging.getLogger("turnout.gateway")
+_ACCESS_LOG = logging.getLogger("turnout.gateway.access")
+_MIN_INTERVAL_S = 10.0
 
 
 class JsonLines(logging.Formatter):
@@ -53,22 +53,22 @@ def configure(level: str = "INFO") -> None:
 
 def access(request_id: str, path: str, status: int, seconds: float) -> None:
     """Logs a request that has ended."""
-    if _LOG.isEnabledFor(logging.DEBUG):
+    if _ACCESS_LOG.isEnabledFor(logging.DEBUG):
         taken = round(1e3 * seconds, 2)
         fields = {"request": request_id, "path": path, "status": status, "ms": taken}
-        _LOG.debug("request", extra={"fields": fields})
+        _ACCESS_LOG.debug("request", extra={"fields": fields})
 
 
-def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]") -> None:
-    """Logs a decision that was carried out; ``account`` is called only if the line is written.
+def walk_ended(request_id: str, walk: "Walk", receipt_of: "Callable[[Walk], Receipt]") -> None:
+    """Logs a decision that was carried out; ``receipt_of`` is called only if the line is written.
 
     If no model answered, it is ``failed``, unless the caller ``left`` or it was blocked.
     """
-    event = "answered" if walk.decision.blocked or walk.stopped else _end_of(walk)
+    event = "answered" if walk.decision.blocked or walk.stopped else _event_of(walk)
     level = logging.WARNING if event == "failed" else logging.INFO
-    if not _LOG.isEnabledFor(level):
+    if not _ACCESS_LOG.isEnabledFor(level):
         return
-    decision, receipt = walk.decision, account(walk)
+    decision, receipt = walk.decision, receipt_of(walk)
     fields: dict[str, Any] = {
         "request": request_id,
         "decision": decision.id,
@@ -82,10 +82,10 @@ def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]"
     }
     if walk.scans:
         fields["scans"] = [scan_fields(scan) for scan in walk.scans]
-    _LOG.log(level, event, extra={"fields": fields})
+    _ACCESS_LOG.log(level, event, extra={"fields": fields})
 
 
-def _end_of(walk: "Walk") -> str:
+def _event_of(walk: "Walk") -> str:
     last = walk.outcomes[-1] if walk.outcomes else None
     if last is None or last.status == "cancelled":
         return "left"
@@ -98,21 +98,21 @@ def over_budget(request_id: str, full: Sequence[Standing]) -> None:
         {"budget": s.budget.id, "subject": None if s.budget.per == "session" else s.subject}
         for s in full
     ]
-    _LOG.info("refused", extra={"fields": {"request": request_id, "budgets": budgets}})
+    _ACCESS_LOG.info("refused", extra={"fields": {"request": request_id, "budgets": budgets}})
 
 
 class Outage:
     """Logs that the ledger cannot be used, but not for each request that fails by it."""
 
     def __init__(self) -> None:
-        self._said_s = -_SELDOM_S
+        self._last_logged_s = -_MIN_INTERVAL_S
 
-    def tell(self, problem: str) -> None:
+    def report(self, problem: str) -> None:
         """A request failed because of the ledger."""
         now_s = time.monotonic()
-        if now_s - self._said_s >= _SELDOM_S:
-            self._said_s = now_s
-            _OWN.error("the ledger cannot be used", extra={"fields": {"problem": problem}})
+        if now_s - self._last_logged_s >= _MIN_INTERVAL_S:
+            self._last_logged_s = now_s
+            _LOG.error("the ledger cannot be used", extra={"fields": {"problem": problem}})
 
 
 def scan_fields(scan: Scan) -> dict[str, Any]:

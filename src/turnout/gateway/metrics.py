@@ -19,7 +19,7 @@ from turnout.runtime import Walk
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-Note = Callable[[str, float], None]
+Observe = Callable[[str, float], None]
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 # Room for about 1,700 series in each file, whose head says in four bytes how much of it is used.
@@ -34,17 +34,19 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Counter, Gauge
 
         if _FOLDER in os.environ:
-            _forget_the_dead()
-            _reserve()
-        to = self._registry = CollectorRegistry()
+            _clear_dead_workers()
+            _reserve_space()
+        registry = self._registry = CollectorRegistry()
 
-        def counter(name: str, says: str, *labels: str) -> Counter:
-            return Counter(f"turnout_{name}", says, labels, registry=to)
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(f"turnout_{name}", help_text, labels, registry=registry)
 
         def gauge(
-            name: str, says: str, *labels: str, of_all: Literal["livesum", "mostrecent"]
+            name: str, help_text: str, *labels: str, mode: Literal["livesum", "mostrecent"]
         ) -> Gauge:
-            return Gauge(f"turnout_{name}", says, labels, registry=to, multiprocess_mode=of_all)
+            return Gauge(
+                f"turnout_{name}", help_text, labels, registry=registry, multiprocess_mode=mode
+            )
 
         self._requests = counter("requests", "Requests by path and status.", "path", "status")
         self._attempts = counter(
@@ -64,22 +66,24 @@ class Metrics:
             "cooling",
             "Deployments that cannot be called now, as the scraped process sees it.",
             "deployment",
-            of_all="mostrecent",
+            mode="mostrecent",
         )
-        self._first = _times(to, "turnout_time_to_first_token_seconds", "By model.", "model")
-        self._duration = _times(to, "turnout_request_seconds", "Whole requests.", "path")
-        self._in_flight = gauge("requests_in_flight", "Requests in progress.", of_all="livesum")
+        self._ttft = _histogram(
+            registry, "turnout_time_to_first_token_seconds", "By model.", "model"
+        )
+        self._duration = _histogram(registry, "turnout_request_seconds", "Whole requests.", "path")
+        self._in_flight = gauge("requests_in_flight", "Requests in progress.", mode="livesum")
         self._tasks = gauge(
-            "tasks", "Tasks of the event loop at the time of the scrape.", of_all="livesum"
+            "tasks", "Tasks of the event loop at the time of the scrape.", mode="livesum"
         )
         self._bound: dict[tuple[Any, ...], Any] = {}
-        # What is counted but not yet told: nobody looks more often than a scrape does. A scrape of
-        # another worker sees what is told, so that there each turn of the event loop tells its own.
-        self._owed: defaultdict[tuple[Any, ...], float] = defaultdict(float)
-        self._each_turn = _all_workers() is not None
-        self._telling = False
-        self._under_way = 0
-        self._told: set[str] = set()  # deployments whose cooling was
+        # Counts that the library does not have yet; a scrape of this process flushes them. A scrape
+        # of another worker sees only what was flushed: with workers, each loop turn flushes.
+        self._pending: defaultdict[tuple[Any, ...], float] = defaultdict(float)
+        self._flushes_each_turn = _shared_registry() is not None
+        self._is_flush_scheduled = False
+        self._requests_now = 0
+        self._shown: set[str] = set()  # deployments whose cooling the gauge has
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request ended; ``status`` 499 means that the caller left."""
@@ -98,7 +102,7 @@ class Metrics:
         if outcome.cost_pico_usd:
             self._count(outcome.cost_pico_usd / PICO_PER_USD, self._cost, model)
         if outcome.ttft_ms is not None:
-            self._first(model, outcome.ttft_ms / 1e3)
+            self._ttft(model, outcome.ttft_ms / 1e3)
 
     def walk(self, walk: Walk) -> None:
         """Count how a request came to its answer."""
@@ -107,25 +111,25 @@ class Metrics:
         if len(walk.outcomes) > 1:
             tried: set[str] = set()
             for outcome in walk.outcomes:
-                self._again(outcome, tried)
+                self._count_try(outcome, tried)
 
     def refused(self, code: str) -> None:
         """A request was refused; ``code`` is one of the gateway's own."""
         self._child(self._refused, code).inc()
 
-    def hit(self) -> None:
+    def cache_hit(self) -> None:
         """A request was answered from the exact cache."""
         self._count(1, self._hits)
 
     def cooling(self, deployments: Mapping[str, bool]) -> None:
         """Show which deployments take no call now; removed ones are not counted."""
-        for name in self._told - deployments.keys():
+        for name in self._shown - deployments.keys():
             self._child(self._cooling, name).set(False)
         for name, cools in deployments.items():
             self._child(self._cooling, name).set(cools)
-        self._told |= deployments.keys()
+        self._shown |= deployments.keys()
 
-    def _again(self, outcome: Outcome, tried: set[str]) -> None:
+    def _count_try(self, outcome: Outcome, tried: set[str]) -> None:
         """Counts a further try of a deployment, and an answer by another than the first."""
         name = outcome.route.deployment
         if not outcome.is_answer:
@@ -140,29 +144,29 @@ class Metrics:
         """All metrics in Prometheus' text format, of all workers together."""
         from prometheus_client import generate_latest
 
-        self._tell()
-        if self._each_turn:
-            _forget_the_dead()
+        self._flush()
+        if self._flushes_each_turn:
+            _clear_dead_workers()
         self._tasks.set(len(asyncio.all_tasks()))
-        return generate_latest(_all_workers() or self._registry)
+        return generate_latest(_shared_registry() or self._registry)
 
     def in_flight(self, change: int) -> None:
-        """So many more (or fewer) requests are under way."""
-        self._under_way += change
-        if self._each_turn and not self._telling:
-            self._telling = True
-            asyncio.get_running_loop().call_soon(self._tell)
+        """Count requests that begin, or that end (negative)."""
+        self._requests_now += change
+        if self._flushes_each_turn and not self._is_flush_scheduled:
+            self._is_flush_scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def _count(self, amount: float, metric: Any, *labels: str) -> None:
-        """Counts for a request under way; the library is told at the latest when it ends."""
-        self._owed[metric, *labels] += amount
+        """Adds to a counter; the library has it at the latest when the request ends."""
+        self._pending[metric, *labels] += amount
 
-    def _tell(self) -> None:
-        self._telling = False
-        owed, self._owed = self._owed, defaultdict(float)
-        for key, amount in owed.items():
+    def _flush(self) -> None:
+        self._is_flush_scheduled = False
+        pending, self._pending = self._pending, defaultdict(float)
+        for key, amount in pending.items():
             self._child(*key).inc(amount)
-        self._in_flight.set(self._under_way)
+        self._in_flight.set(self._requests_now)
 
     def _child(self, metric: Any, *labels: str) -> Any:
         key = (metric, *labels)
@@ -172,23 +176,23 @@ class Metrics:
         return found
 
 
-def _times(to: "CollectorRegistry", name: str, about: str, label: str) -> Note:
-    """A histogram by one label, as what notes a value in it."""
-    if _all_workers() is None:
-        from turnout.gateway.times import Times
+def _histogram(registry: "CollectorRegistry", name: str, help_text: str, label: str) -> Observe:
+    """A function that adds a value to a histogram by one label."""
+    if _shared_registry() is None:
+        from turnout.gateway.local_histogram import LocalHistogram
 
-        times = Times(name, about, label, _SECONDS)
-        to.register(times)
-        return times.note
+        histogram = LocalHistogram(name, help_text, label, _SECONDS)
+        registry.register(histogram)
+        return histogram.observe
     from prometheus_client import Histogram
 
-    shared = Histogram(name, about, (label,), buckets=_SECONDS, registry=to)
-    of = cache(shared.labels)
-    return lambda value, seconds: of(value).observe(seconds)
+    shared = Histogram(name, help_text, (label,), buckets=_SECONDS, registry=registry)
+    child = cache(shared.labels)
+    return lambda value, seconds: child(value).observe(seconds)
 
 
 @cache
-def _all_workers() -> "CollectorRegistry | None":
+def _shared_registry() -> "CollectorRegistry | None":
     if _FOLDER not in os.environ:
         return None
     from prometheus_client import CollectorRegistry
@@ -199,7 +203,7 @@ def _all_workers() -> "CollectorRegistry | None":
     return registry
 
 
-def _reserve() -> None:
+def _reserve_space() -> None:
     """Takes the space for this worker's files at once.
 
     The library maps files with holes, and to fill one on a full disk ends the process.
@@ -210,7 +214,7 @@ def _reserve() -> None:
             file.write_bytes(bytes(_RESERVED_BYTES))
 
 
-def _forget_the_dead() -> None:
+def _clear_dead_workers() -> None:
     """Drops what ended workers had under way, and the space that they did not use."""
     for file in Path(os.environ[_FOLDER]).glob("*_*.db"):
         try:

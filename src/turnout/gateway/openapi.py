@@ -29,11 +29,11 @@ _MODEL = {
     "description": "auto, an intent, a policy, or a model, which bypasses routing",
 }
 _COMMON = {"model": _MODEL, "stream": {"type": "boolean"}}
-_SAID = {"messages": {"type": "array", "minItems": 1, "items": _CHAT_MESSAGE}}
+_WITH_MESSAGES = {"messages": {"type": "array", "minItems": 1, "items": _CHAT_MESSAGE}}
 _CAP = {"max_tokens": {"type": "integer", "minimum": 1}}
 _TOOLS = {"tools": {"type": "array", "items": {"type": "object"}}}
-_CHAT = an_object(_SAID, {**_COMMON, **_CAP, **_TOOLS})
-_MESSAGES = an_object({**_SAID, **_CAP}, {**_COMMON, **_TOOLS})
+_CHAT = an_object(_WITH_MESSAGES, {**_COMMON, **_CAP, **_TOOLS})
+_MESSAGES = an_object({**_WITH_MESSAGES, **_CAP}, {**_COMMON, **_TOOLS})
 _RESPONSES = an_object(
     {"input": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}},
     {
@@ -51,21 +51,21 @@ _RESPONSES = an_object(
 )
 _TOKENS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
 _TEXT = {"type": "string", "minLength": 1}
-_SEVERAL = {
+_TEXT_LIST = {
     "type": "array",
     "minItems": 1,
     "maxItems": 2048,
     "items": {"anyOf": [_TEXT, _TOKENS]},
 }
 _EMBEDDINGS = an_object(
-    {"input": {"anyOf": [_TEXT, _TOKENS, _SEVERAL]}},
+    {"input": {"anyOf": [_TEXT, _TOKENS, _TEXT_LIST]}},
     {
         "model": {**_TEXT, "description": "a model of kind embedding"},
         "dimensions": {"type": "integer", "minimum": 1},
         "encoding_format": {"enum": ["float", "base64"]},
     },
 )
-_NAMED = {**_TEXT, "maxLength": 64}
+_NAME_TEXT = {**_TEXT, "maxLength": 64}
 _FEEDBACK = an_object(
     {
         "decision_id": {"type": "string"},
@@ -89,9 +89,9 @@ _BUDGET = an_object(
         "when_full": {"enum": ["refuse", "cheaper"]},
     },
 )
-_NAME = an_object({"name": _NAMED})
+_NAME = an_object({"name": _NAME_TEXT})
 _KEY = an_object(
-    {"name": _NAMED},
+    {"name": _NAME_TEXT},
     {
         "team": {"type": "string"},
         "parent": {"type": "string"},
@@ -102,7 +102,7 @@ _KEY = an_object(
     },
 )
 _ROTATE = an_object({}, {"overlap_s": {"type": "integer", "minimum": 0, "maximum": 2_592_000}})
-_ONCE = {
+_IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "schema": {"type": "string", "maxLength": MOST_CHARACTERS, "pattern": "^[!-~]+$"},
@@ -147,7 +147,7 @@ def document() -> dict[str, Any]:
     for method, path, name, summary, body in _TABLE:
         operation = _operation(path, summary, body)
         if method == "post" and (path in PATHS or path.endswith(ROTATE)):
-            operation["parameters"].append(_ONCE)
+            operation["parameters"].append(_IDEMPOTENCY_KEY)
         paths.setdefault(path, {})[method] = {"operationId": name, **operation}
     return {
         "openapi": "3.1.0",
@@ -168,12 +168,14 @@ def paths() -> list[tuple[str, str]]:
 
 
 def _operation(path: str, summary: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    said = parameters(path)
+    found_parameters = parameters(path)
     if "{id}" in path:
-        said.append({"name": "id", "in": "path", "required": True, "schema": {"type": "string"}})
+        found_parameters.append(
+            {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+        )
     found: dict[str, Any] = {
         "summary": summary,
-        "parameters": said,
+        "parameters": found_parameters,
         "responses": responses(path),
     }
     if body is not None:

@@ -197,4 +197,4 @@ def responses(path: str) -> dict[str, Any]:
     }
     if path == "/readyz":
         found["503"] = {"description": "not ready", "content": answer["content"]}
-    return {status: {**told, "headers": headers(path)} for status, told in found.items()}
+    return {status: {**response, "headers": headers(path)} for status, response in found.items()}

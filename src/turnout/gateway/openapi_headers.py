@@ -10,13 +10,13 @@ from turnout.core import CALL_KINDS
 Schema = dict[str, Any]
 
 # What asks a model, or what would.
-_ASKING = frozenset(
+_REQUEST_PATHS = frozenset(
     {
         "/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings",
         "/v1/messages/count_tokens", "/v1/route",
     }
 )  # fmt: skip
-_ANSWERING = _ASKING - {"/v1/messages/count_tokens", "/v1/route"}
+_ANSWER_PATHS = _REQUEST_PATHS - {"/v1/messages/count_tokens", "/v1/route"}
 _TEXT: Schema = {"type": "string"}
 _USD: Schema = {"type": "string", "pattern": r"^(unknown|[0-9.]+)$"}
 
@@ -25,7 +25,7 @@ def _limit(most: int) -> Schema:
     return {"type": "number", "minimum": 0, "maximum": most}
 
 
-_ASKED: dict[str, tuple[Schema, str]] = {
+_REQUEST_HEADERS: dict[str, tuple[Schema, str]] = {
     "x-turnout-max-cost-usd": (
         _limit(1_000_000),
         "models that are expected to cost more, or whose price is unknown, are no candidates",
@@ -39,7 +39,7 @@ _ASKED: dict[str, tuple[Schema, str]] = {
     "x-turnout-kind": ({"enum": list(CALL_KINDS)}, "what the call is for"),
     "x-turnout-priority": ({"enum": ["low", "normal"]}, "low is shed first"),
 }
-_SAID: dict[str, tuple[Schema, str]] = {
+_ANSWER_HEADERS: dict[str, tuple[Schema, str]] = {
     "x-turnout-model": (_TEXT, "the model that made the answer; none where there is no answer"),
     "x-turnout-decision": (_TEXT, "the decision's id, for /v1/decisions/{id} and feedback"),
     "x-turnout-intent": (_TEXT, "the intent on which it was routed"),
@@ -54,17 +54,20 @@ _SAID: dict[str, tuple[Schema, str]] = {
 
 def parameters(path: str) -> list[dict[str, Any]]:
     """What a request to ``path`` may say in headers."""
-    if path not in _ASKING:
+    if path not in _REQUEST_PATHS:
         return []
     return [
         {"name": name, "in": "header", "schema": schema, "description": about}
-        for name, (schema, about) in _ASKED.items()
+        for name, (schema, about) in _REQUEST_HEADERS.items()
     ]
 
 
 def headers(path: str) -> dict[str, Any]:
     """What every answer says in headers, and one of a model; those that fit, each once."""
-    found = {"x-request-id": (_TEXT, "the request's id"), **(_SAID if path in _ANSWERING else {})}
+    found = {
+        "x-request-id": (_TEXT, "the request's id"),
+        **(_ANSWER_HEADERS if path in _ANSWER_PATHS else {}),
+    }
     return {
         name: {"schema": schema, "description": about} for name, (schema, about) in found.items()
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.gateway import control
-from turnout.gateway.arrival import Arrival, Reading, Table, send
+from turnout.gateway.arrival import Arrival, ReadJson, Routes, send_json
 from turnout.gateway.body import Refused
 from turnout.gateway.conversations import Conversations
 from turnout.gateway.dialects import ApiDialect, Messages, dialect_of
@@ -32,7 +32,7 @@ class OwnApi:
 
     def __init__(
         self,
-        read: Reading,
+        read: ReadJson,
         recent: Recent,
         metrics: Metrics,
         readiness: Readiness,
@@ -42,9 +42,9 @@ class OwnApi:
         self._metrics = metrics
         self._readiness = readiness
 
-    def table(self, dialect: ApiDialect, conversations: Conversations) -> Table:
+    def routes(self, dialect: ApiDialect, conversations: Conversations) -> Routes:
         """The paths and what answers them; a path that ends in a slash is a beginning."""
-        route = conversations.around(self._route, keeps=False)
+        route = conversations.wrap(self._route, keeps=False)
         return {
             ("POST", "/v1/messages/count_tokens"): (Messages(), self._count_tokens),
             ("GET", "/v1/models"): (dialect, self._models),
@@ -66,19 +66,19 @@ class OwnApi:
         request = arrival.request(
             dialect, await offload_if_long(arrival.body_bytes, dialect.read, payload)
         )
-        await send(out, {"input_tokens": await arrival.engine.input_tokens(request)})
+        await send_json(out, {"input_tokens": await arrival.engine.input_tokens(request)})
 
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
-        await send(out, control.models(arrival.engine, arrival.caller.models))
+        await send_json(out, control.models_list(arrival.engine, arrival.caller.models))
 
     async def _model(self, arrival: Arrival, out: Exchange) -> None:
         wanted = arrival.path.removeprefix(_MODEL)
-        listed = control.models(arrival.engine, arrival.caller.models)["data"]
+        listed = control.models_list(arrival.engine, arrival.caller.models)["data"]
         found = next((m for m in listed if _is_called(m, wanted)), None)
         if found is None:
             message = f"no such model: {wanted[:100]}; GET /v1/models lists them"
             raise Refused(bad_request(message, status=404, code="model_not_found"))
-        await send(out, found)
+        await send_json(out, found)
 
     async def _route(self, arrival: Arrival, out: Exchange) -> None:
         payload = await self._read(arrival)
@@ -88,7 +88,7 @@ class OwnApi:
         )
         decision, _ = await arrival.engine.decide(request)
         self._recent.keep(request.tenant, decision)
-        await send(out, {**decision.as_dict(), "explanation": decision.explain()})
+        await send_json(out, {**decision.as_dict(), "explanation": decision.explain()})
 
     async def _decision(self, arrival: Arrival, out: Exchange) -> None:
         ident = arrival.path.removeprefix(_DECISIONS)
@@ -96,24 +96,24 @@ class OwnApi:
         record = merged(recent, await arrival.engine.recorded_decision(ident, arrival.tenant))
         if record is None:
             raise Refused(_NO_DECISION)
-        await send(out, record)
+        await send_json(out, record)
 
     async def _feedback(self, arrival: Arrival, out: Exchange) -> None:
-        ident, said = control.feedback(await self._read(arrival))
-        kept = await arrival.engine.add_feedback(ident, said, arrival.tenant)
-        if not self._recent.judge(ident, said, arrival.tenant) and not kept:
+        ident, feedback = control.read_feedback(await self._read(arrival))
+        is_stored = await arrival.engine.add_feedback(ident, feedback, arrival.tenant)
+        if not self._recent.add_feedback(ident, feedback, arrival.tenant) and not is_stored:
             raise Refused(_NO_DECISION)
-        await send(out, {"decision_id": ident, **said})
+        await send_json(out, {"decision_id": ident, **feedback})
 
     async def _health(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
-        await send(out, {"status": "ok"})
+        await send_json(out, {"status": "ok"})
 
     async def _ready(self, arrival: Arrival, out: Exchange) -> None:
         """Ready means that a request would be taken, recorded, and answered by some model."""
         state = await self._readiness.state()
-        told = {"status": state, "models": arrival.engine.callable_models()}
-        await send(out, told, status=200 if state == READY else 503)
+        body = {"status": state, "models": arrival.engine.callable_models()}
+        await send_json(out, body, status=200 if state == READY else 503)
 
     async def _show_metrics(self, arrival: Arrival, out: Exchange) -> None:
         self._metrics.cooling(arrival.engine.cooling())
@@ -121,7 +121,7 @@ class OwnApi:
 
     async def _openapi(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
-        await send(out, document())
+        await send_json(out, document())
 
 
 def _is_called(listed: Mapping[str, Any], name: str) -> bool:

@@ -4,14 +4,14 @@ Invariant: every method and path has a handler; one that is not in the table is 
 This module does not know what the other handlers do.
 """
 
-from turnout.gateway.arrival import Arrival, Handler, Table
-from turnout.gateway.astray import whither
-from turnout.gateway.azure import resolved
+from turnout.gateway.arrival import Arrival, Handler, Routes
+from turnout.gateway.azure import split_azure_path
 from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect, Chat, Messages
 from turnout.gateway.dialects.detect import ANTHROPIC
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.problem import bad_request, wrong_method
+from turnout.gateway.unknown_path import unknown_path_message
 
 # Asked in the same words by clients of all APIs, of which one says who it is.
 _OF_ALL = frozenset({"/v1/models", "/v1/models/"})
@@ -20,9 +20,9 @@ _OF_ALL = frozenset({"/v1/models", "/v1/models/"})
 class Paths:
     """The routes of a table; a path in it that ends in a slash stands for all paths below."""
 
-    def __init__(self, table: Table) -> None:
-        self._exact = {at: table[at] for at in table if not at[1].endswith("/")}
-        self._below = {at: table[at] for at in table if at not in self._exact}
+    def __init__(self, routes: Routes) -> None:
+        self._exact = {key: routes[key] for key in routes if not key[1].endswith("/")}
+        self._prefixes = {key: routes[key] for key in routes if key not in self._exact}
 
     def find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
         """The route's path as metrics name it, its dialect and its handler.
@@ -33,12 +33,12 @@ class Paths:
         path, method = arrival.path, "GET" if arrival.method == "HEAD" else arrival.method
         found = self._exact.get((method, path))
         if found is None:
-            path, arrival.model = resolved(path)
+            path, arrival.model = split_azure_path(path)
             arrival.path = path
             found = self._exact.get((method, path))
         if found is None:
-            path = next((p for _, p in self._below if path.startswith(p) and path != p), "")
-            found = self._below.get((method, path))
+            path = next((p for _, p in self._prefixes if path.startswith(p) and path != p), "")
+            found = self._prefixes.get((method, path))
         if found is None:
             return "unknown", _dialect_of(arrival), self._refuse
         dialect, handler = found
@@ -48,11 +48,11 @@ class Paths:
         """Says which methods the path has, or which path may be meant."""
         del out
         known = {m for m, path in self._exact if path == arrival.path}
-        known = known or {m for m, path in self._below if arrival.path.startswith(path)}
+        known = known or {m for m, path in self._prefixes if arrival.path.startswith(path)}
         methods = known | ({"HEAD"} if "GET" in known else set())
         if methods and not arrival.path.endswith("/"):
             raise Refused(wrong_method(arrival.path, arrival.method, ", ".join(sorted(methods))))
-        message = whither(arrival.path, {path for _, path in self._exact})
+        message = unknown_path_message(arrival.path, {path for _, path in self._exact})
         raise Refused(bad_request(message, status=404, code="not_found"))
 
 

@@ -37,9 +37,9 @@ from turnout.core import (
 DEFAULT_WAIT_S = 1.0
 _TOO_LONG = "context_length_exceeded"
 # Clients that do not read the code look for these words, and then shorten the conversation.
-_SAYS_TOO_LONG = "the request is longer than the model's context length"
+_TOO_LONG_MESSAGE = "the request is longer than the model's context length"
 # Reasons against a model that the caller can do nothing about.
-_GIVEN = frozenset({"not_allowed", "denied", "no_key"})
+_BEYOND_CALLER = frozenset({"not_allowed", "denied", "no_key"})
 _LONGEST_WAIT_S = 60.0
 
 
@@ -80,8 +80,8 @@ class Problem:
 
         A client that tries again by itself would not wait for longer than a minute.
         """
-        soon = self.retry_after_s is not None and self.retry_after_s <= _LONGEST_WAIT_S
-        return soon and not any(map(_never, self.budgets))
+        is_soon = self.retry_after_s is not None and self.retry_after_s <= _LONGEST_WAIT_S
+        return is_soon and not any(map(_never_fits, self.budgets))
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """``retry-after`` in whole seconds and its exact twin, and ``x-should-retry``."""
@@ -101,7 +101,7 @@ class Problem:
         return found
 
 
-_OF_CLASS: tuple[tuple[type[RouterError], int, str], ...] = (
+_BY_CLASS: tuple[tuple[type[RouterError], int, str], ...] = (
     (NotFound, 404, "not_found"),
     (InvalidRequest, 400, "invalid_request"),
     (ContextLengthExceeded, 400, _TOO_LONG),
@@ -116,7 +116,7 @@ _OF_CLASS: tuple[tuple[type[RouterError], int, str], ...] = (
 )
 
 
-_UNRECORDED = Problem(
+_LEDGER_UNAVAILABLE = Problem(
     status=503,
     code="ledger_unavailable",
     message="the ledger cannot be used now, so nothing may be spent; the gateway's log says why",
@@ -128,7 +128,7 @@ def problem_of(error: RouterError, outcomes: Sequence[Outcome] = ()) -> Problem:
     """The problem to tell the caller for ``error``; ``outcomes`` are the calls that were made."""
     problem = _problem_of(error, outcomes)
     if problem.code == _TOO_LONG:
-        return replace(problem, message=f"{_SAYS_TOO_LONG}: {problem.message}")
+        return replace(problem, message=f"{_TOO_LONG_MESSAGE}: {problem.message}")
     return problem
 
 
@@ -136,16 +136,16 @@ def _problem_of(error: RouterError, outcomes: Sequence[Outcome]) -> Problem:
     if isinstance(error, BudgetExceeded):
         return _over_budget(error)
     if isinstance(error, NoEligibleDeployment):
-        return _nobody(error)
+        return _no_eligible(error)
     if isinstance(error, AllRoutesFailed):
         return _all_failed(error)
     if isinstance(error, InvalidRequest) and error.field == "model":
         return Problem(status=404, code="model_not_found", message=str(error), param="model")
     if isinstance(error, LedgerError):
         # Callers are not told where it is, or what its server says.
-        return _UNRECORDED
+        return _LEDGER_UNAVAILABLE
     status, code = next(
-        (row[1:] for row in _OF_CLASS if isinstance(error, row[0])), (500, "internal")
+        (row[1:] for row in _BY_CLASS if isinstance(error, row[0])), (500, "internal")
     )
     fault = error.fault if isinstance(error, ProviderError) else None
     return Problem(
@@ -153,40 +153,40 @@ def _problem_of(error: RouterError, outcomes: Sequence[Outcome]) -> Problem:
         code=code,
         message=str(error),
         param=getattr(error, "field", None),
-        retry_after_s=_wait(status, [fault] if fault else []),
+        retry_after_s=_retry_after_s(status, [fault] if fault else []),
         attempts=tuple(outcomes),
     )
 
 
 def _over_budget(error: BudgetExceeded) -> Problem:
     """A 402 for money, a 429 for requests or tokens; both say when to come back."""
-    rates = bool(error.standings) and all(s.budget.unit != "usd" for s in error.standings)
+    is_rate = bool(error.standings) and all(s.budget.unit != "usd" for s in error.standings)
     resets = [s.resets_ms for s in error.standings]
     wait = None
     # A 429 always says when.
-    if resets and None not in resets and (rates or not any(map(_never, error.standings))):
+    if resets and None not in resets and (is_rate or not any(map(_never_fits, error.standings))):
         wait = max(0.0, max(ms for ms in resets if ms is not None) / 1e3 - time.time())
     return Problem(
-        status=429 if rates else 402,
-        code="rate_limit_exceeded" if rates else "budget_exceeded",
+        status=429 if is_rate else 402,
+        code="rate_limit_exceeded" if is_rate else "budget_exceeded",
         message=str(error),
         retry_after_s=wait,
         budgets=error.standings,
     )
 
 
-def _never(full: Standing) -> bool:
+def _never_fits(full: Standing) -> bool:
     """Whether it will fit no later window: more than the whole budget, or an unknown amount."""
     return full.needed is None or full.needed > full.budget.limit
 
 
-def _nobody(error: NoEligibleDeployment) -> Problem:
+def _no_eligible(error: NoEligibleDeployment) -> Problem:
     """No model can take the request: not now (503), or never as it stands (400)."""
     excluded = [c.excluded for c in error.candidates if c.excluded]
-    kinds = {why.kind for why in excluded}
-    for_now = [why for why in excluded if why.is_temporary]
-    if for_now:
-        return _nobody_now(error, for_now)
+    kinds = {exclusion.kind for exclusion in excluded}
+    temporary = [exclusion for exclusion in excluded if exclusion.is_temporary]
+    if temporary:
+        return _none_available_now(error, temporary)
     if kinds == {"not_allowed"}:
         return Problem(
             status=403,
@@ -198,25 +198,25 @@ def _nobody(error: NoEligibleDeployment) -> Problem:
         return Problem(status=503, code="no_key", message=str(error))
     return Problem(
         status=400,
-        code=_TOO_LONG if kinds - _GIVEN == {"window_exceeded"} else "no_eligible_model",
+        code=_TOO_LONG if kinds - _BEYOND_CALLER == {"window_exceeded"} else "no_eligible_model",
         message=str(error),
     )
 
 
-def _nobody_now(error: NoEligibleDeployment, for_now: Sequence[Exclusion]) -> Problem:
+def _none_available_now(error: NoEligibleDeployment, temporary: Sequence[Exclusion]) -> Problem:
     """With the time after which the first model is back, if one comes back by itself."""
-    limited = all(why.after == "rate_limited" for why in for_now)
-    waits = [why.wait_s for why in for_now if why.wait_s is not None]
+    is_rate_limited = all(exclusion.after == "rate_limited" for exclusion in temporary)
+    waits = [exclusion.wait_s for exclusion in temporary if exclusion.wait_s is not None]
     return Problem(
-        status=429 if limited else 503,
-        code="rate_limit_exceeded" if limited else "all_models_cooling_down",
+        status=429 if is_rate_limited else 503,
+        code="rate_limit_exceeded" if is_rate_limited else "all_models_cooling_down",
         message=str(error),
         retry_after_s=max(DEFAULT_WAIT_S, min(waits)) if waits else None,
     )
 
 
 # The problem of a kind of failure, if all models failed in that way.
-_OF_ALL: Mapping[FaultKind, tuple[int, str]] = {
+_WHEN_ALL_FAILED: Mapping[FaultKind, tuple[int, str]] = {
     "rate_limited": (429, "rate_limit_exceeded"),
     "timeout": (504, "timeout"),
     "context_length_exceeded": (400, _TOO_LONG),
@@ -231,17 +231,17 @@ def _all_failed(error: AllRoutesFailed) -> Problem:
     kinds = kinds - {"invalid_request"} or kinds
     status, code = 502, "all_models_failed"
     if len(kinds) == 1:
-        status, code = _OF_ALL.get(kinds.pop(), (status, code))
+        status, code = _WHEN_ALL_FAILED.get(kinds.pop(), (status, code))
     return Problem(
         status=status,
         code=code,
         message=str(error),
-        retry_after_s=_wait(status, faults),
+        retry_after_s=_retry_after_s(status, faults),
         attempts=error.outcomes,
     )
 
 
-def _wait(status: int, faults: Sequence[Fault]) -> float | None:
+def _retry_after_s(status: int, faults: Sequence[Fault]) -> float | None:
     """When to come back: a 429 always says that, another problem only if a provider did."""
     stated = [f.retry_after_s for f in faults if f.retry_after_s is not None]
     if stated:
@@ -273,14 +273,14 @@ def broken_off(message: str) -> Problem:
     return Problem(status=502, code="bad_provider_response", message=message)
 
 
-def wrong_method(path: str, method: str, takes: str) -> Problem:
-    """A known path that was called with another method than it ``takes``."""
-    message = f"{path[:100]} takes {takes}, not {method}"
+def wrong_method(path: str, method: str, allowed: str) -> Problem:
+    """A known path that was called with a method not ``allowed``."""
+    message = f"{path[:100]} takes {allowed}, not {method}"
     problem = bad_request(message, status=405, code="method_not_allowed")
-    return replace(problem, allow=takes)
+    return replace(problem, allow=allowed)
 
 
-def shed() -> Problem:
+def overloaded() -> Problem:
     """Too many requests at a time."""
     return Problem(
         status=503,

@@ -12,8 +12,8 @@ from turnout.core import RouterError
 from turnout.runtime import Engine
 
 # One write per second, however many ask; a store that takes longer is too slow to be ready.
-_FRESH_S = 1.0
-_PATIENCE_S = 2.0
+_REUSE_S = 1.0
+_TIMEOUT_S = 2.0
 
 READY = "ok"
 
@@ -23,9 +23,9 @@ class Readiness:
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
         self._engine = engine
-        self._looking = asyncio.Lock()
-        self._looked_s: float | None = None
-        self._records = False
+        self._lock = asyncio.Lock()
+        self._checked_s: float | None = None
+        self._is_writable = False
         self.draining = False
 
     async def state(self) -> str:
@@ -37,16 +37,16 @@ class Readiness:
         return READY if await self._can_record() else "the ledger cannot record"
 
     async def _can_record(self) -> bool:
-        async with self._looking:
+        async with self._lock:
             now = time.monotonic()
-            if self._looked_s is None or now - self._looked_s > _FRESH_S:
-                self._records = await self._wrote()
-                self._looked_s = time.monotonic()
-            return self._records
+            if self._checked_s is None or now - self._checked_s > _REUSE_S:
+                self._is_writable = await self._probe_write()
+                self._checked_s = time.monotonic()
+            return self._is_writable
 
-    async def _wrote(self) -> bool:
+    async def _probe_write(self) -> bool:
         try:
-            await asyncio.wait_for(self._engine().check_recorder(), _PATIENCE_S)
+            await asyncio.wait_for(self._engine().check_recorder(), _TIMEOUT_S)
         except (RouterError, TimeoutError):
             return False
         return True

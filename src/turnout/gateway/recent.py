@@ -12,7 +12,7 @@ from turnout.gateway.log import scan_fields
 
 # A new record takes the memory of the oldest, which is in no processor cache if there are many:
 # 2,000 cost 6 % of all CPU time.
-_MOST = 250
+_MAX_DECISIONS = 250
 
 _Kept = tuple[str | None, Decision, tuple[Outcome, ...], int | None, tuple[Scan, ...]]
 
@@ -37,25 +37,25 @@ class Recent:
         ``paid_pico_usd`` is what all calls cost, None if that is unknown.
         """
         self._kept[decision.id] = (tenant, decision, tuple(outcomes), paid_pico_usd, scans)
-        while len(self._kept) > _MOST:
+        while len(self._kept) > _MAX_DECISIONS:
             oldest, _ = self._kept.popitem(last=False)
             self._feedback.pop(oldest, None)
 
-    def judge(self, decision_id: str, feedback: dict[str, Any], tenant: str | None) -> bool:
+    def add_feedback(self, decision_id: str, feedback: dict[str, Any], tenant: str | None) -> bool:
         """Add feedback. Returns whether ``tenant`` (None: any) has the decision here."""
-        if self._of(decision_id, tenant) is None:
+        if self._find(decision_id, tenant) is None:
             return False
         self._feedback.setdefault(decision_id, []).append(feedback)
         return True
 
-    def _of(self, decision_id: str, tenant: str | None) -> _Kept | None:
+    def _find(self, decision_id: str, tenant: str | None) -> _Kept | None:
         """The decision, if it is the tenant's."""
         found = self._kept.get(decision_id)
         return found if found is not None and tenant in (None, found[0]) else None
 
     def record(self, decision_id: str, tenant: str | None) -> dict[str, Any] | None:
         """The tenant's decision with its attempts and its cost as JSON-ready values."""
-        found = self._of(decision_id, tenant)
+        found = self._find(decision_id, tenant)
         if found is None:
             return None
         _, decision, outcomes, paid, scans = found

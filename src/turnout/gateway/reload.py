@@ -16,7 +16,7 @@ from turnout.gateway.app import Gateway
 from turnout.runtime import Engine
 
 _LOG = logging.getLogger("turnout.gateway")
-_LOOK_EVERY_S = 0.5
+_INTERVAL_S = 0.5
 
 Stamps = Mapping[Path, tuple[int, int, int]]
 
@@ -24,9 +24,9 @@ Stamps = Mapping[Path, tuple[int, int, int]]
 class Reloader:
     """Watches ``paths`` and builds routers with ``build``; ``renew`` takes a new certificate.
 
-    ``began`` is called with each engine before it serves, and may refuse it by an exception. A
-    replaced engine ends when its requests have, at the latest after the longest time that its
-    configuration allows for an answer, and ``linger_s`` more.
+    ``before_serving`` is called with each engine, and may refuse it by an exception. A replaced
+    engine ends when its requests have, at the latest after the longest time that its configuration
+    allows for an answer, and ``linger_s`` more.
     """
 
     def __init__(
@@ -36,59 +36,59 @@ class Reloader:
         paths: Sequence[Path] = (),
         *,
         renew: Callable[[], None] = lambda: None,
-        began: Callable[[Engine], object] = lambda _: None,
+        before_serving: Callable[[Engine], object] = lambda _: None,
         linger_s: float = 60.0,
     ) -> None:
         self._gateway = gateway
         self._build = build
         self._paths = tuple(paths)
         self._renew = renew
-        self._began = began
+        self._before_serving = before_serving
         self._linger_s = linger_s
-        self._seen: Stamps = {}
-        self._seen = self._stamps()
+        self._last_stamps: Stamps = {}
+        self._last_stamps = self._current_stamps()
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def run(self) -> None:
         """Watches for changes until it is cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            if self._stamps() != self._seen:
+            await asyncio.sleep(_INTERVAL_S)
+            if self._current_stamps() != self._last_stamps:
                 await self.reload()
 
     async def reload(self) -> bool:
         """Reads everything again. Returns whether it could be used."""
         async with self._reloading:
-            self._seen = self._stamps()
+            self._last_stamps = self._current_stamps()
             try:
                 engine = await asyncio.to_thread(self._build)
-                shared = await self._succeeds(engine)
+                shared = await self._takes_over_recorder(engine)
             except RouterError as error:
-                self._refused(str(error))
+                self._log_refusal(str(error))
                 return False
             except Exception as error:  # noqa: BLE001 -- the border where nothing escapes
                 # The next change must be seen all the same.
                 _LOG.exception("reading the changed configuration failed")
-                self._refused(repr(error))
+                self._log_refusal(repr(error))
                 return False
-            old = self._gateway.take(engine)
+            old = self._gateway.replace_engine(engine)
             _LOG.info("configuration reloaded")
-            self._begin(self._end(old, recording=shared))
+            self._start_task(self._retire(old, recording=shared))
             return True
 
     def reload_soon(self) -> None:
         """As ``reload``, for callers that cannot wait for it."""
-        self._begin(self.reload())
+        self._start_task(self.reload())
 
-    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+    def _start_task(self, work: Coroutine[Any, Any, object]) -> None:
         """Starts a task and keeps it: the event loop holds tasks only weakly."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _succeeds(self, engine: Engine) -> bool:
-        """Whether it goes on with the recorder of the one that serves; else its own is open.
+    async def _takes_over_recorder(self, engine: Engine) -> bool:
+        """Whether it uses the recorder of the engine that serves now; else its own is open.
 
         Raises RouterError where it cannot serve.
         """
@@ -98,29 +98,29 @@ class Reloader:
             shared = engine.take_over(self._gateway.engine)
             if not shared:
                 await asyncio.to_thread(engine.accounts.open)
-            await asyncio.to_thread(self._began, engine)
+            await asyncio.to_thread(self._before_serving, engine)
         except BaseException:
             await engine.retire(recording=False)
             raise
         return shared
 
-    async def _end(self, old: Engine, *, recording: bool) -> None:
+    async def _retire(self, old: Engine, *, recording: bool) -> None:
         left_s = old.parts.config.timeouts.total_s + self._linger_s
         while left_s > 0 and not old.cohort.is_empty:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            left_s -= _LOOK_EVERY_S
-        await asyncio.sleep(_LOOK_EVERY_S)  # for what a caller who left has still to settle
+            await asyncio.sleep(_INTERVAL_S)
+            left_s -= _INTERVAL_S
+        await asyncio.sleep(_INTERVAL_S)  # for what a caller who left has still to settle
         await old.retire(recording=recording)
 
-    def _refused(self, problem: str) -> None:
+    def _log_refusal(self, problem: str) -> None:
         _LOG.error(
             "the changed configuration is not used; the old one stays in force",
             extra={"fields": {"problem": problem}},
         )
 
-    def _stamps(self) -> Stamps:
-        """What tells one state of the files from another; a file that is gone is as it was."""
-        found = dict(self._seen)
+    def _current_stamps(self) -> Stamps:
+        """Time, size and inode of each file; a missing file counts as unchanged."""
+        found = dict(self._last_stamps)
         for path in self._paths:
             with suppress(OSError):
                 stat = path.stat()

@@ -23,10 +23,10 @@ from turnout.core.cooldown import Cooldown
 from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway, Limits
 from turnout.gateway.http1 import Bounds
-from turnout.gateway.listening import Address, is_local, renew, tls_context
+from turnout.gateway.listener import Address, is_local, renew, tls_context
 from turnout.gateway.reload import Reloader
 from turnout.gateway.server import HttpServer
-from turnout.gateway.siblings import Parent
+from turnout.gateway.worker_link import ParentLink
 from turnout.runtime import Engine, Router
 
 _LOG = logging.getLogger("turnout.gateway")
@@ -36,7 +36,7 @@ _M_ARENA_MAX = -8  # the value in <malloc.h>
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class ServeOptions:
     """How long a drain may take and an idle connection is kept; how large a head may be."""
 
     drain_s: float = 60.0
@@ -50,48 +50,48 @@ async def serve(
     *,
     access: Access,
     address: Address | None = None,
-    patience: Patience | None = None,
+    options: ServeOptions | None = None,
     config_path: Path | None = None,
     ready: Callable[[], object] = lambda: None,
-    parent: Parent | None = None,
-    began: Callable[[Engine], object] = lambda _: None,
+    parent: ParentLink | None = None,
+    before_serving: Callable[[Engine], object] = lambda _: None,
     warm: bool = False,
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload configuration and TLS.
 
     ``ready`` is called when connections are accepted; ``parent`` passes on what other workers
-    learn; ``began`` is called with each engine that serves; with ``warm`` everything is loaded
-    before it serves. A second SIGINT ends it without waiting for answers under way.
+    learn; ``before_serving`` is called with each engine; with ``warm`` everything is loaded before
+    it serves. A second SIGINT ends it without waiting for answers under way.
     """
-    limits, patience = Limits(), patience or Patience()
+    limits, options = Limits(), options or ServeOptions()
     access.local = is_local(listener)
-    build = partial(_telling, build)
+    build = partial(_built_with_warning, build)
     tls = tls_context(address)
     _share_one_heap()
-    _open_many()
+    _raise_file_limit()
     gateway = Gateway(build(), limits, access)
-    await _prepare(gateway, began, warm=warm)
+    await _prepare(gateway, before_serving, warm=warm)
     files = (config_path, address.certificate, address.key) if address else (config_path,)
     reloader = Reloader(
         gateway,
         build,
         [path for path in files if path is not None],
         renew=lambda: renew(tls, address),
-        began=began,
+        before_serving=before_serving,
     )
-    server = HttpServer(gateway.serve, bounds(limits, patience))
+    server = HttpServer(gateway.serve, http_bounds(limits, options))
     stopping = _Stopping()
     if parent is not None:
-        _join(parent, gateway)
+        _join_workers(parent, gateway)
     try:
-        with _signalled(reloader, stopping):
-            async with _attended(reloader.run(), gateway.attend()):
+        with _handling_signals(reloader, stopping):
+            async with _running(reloader.run(), gateway.watch_accounts()):
                 await server.start(listener, tls)
                 ready()
-                warming = asyncio.create_task(_warm_rest(gateway.engine, already=warm))
+                warming = asyncio.create_task(_warm_rest(gateway.engine, is_loaded=warm))
                 await stopping.gently.wait()
                 gateway.readiness.draining = True
-                await _first(server.stop(patience.drain_s), stopping.at_once.wait())
+                await _wait_for_first(server.stop(options.drain_s), stopping.at_once.wait())
                 await server.stop()
                 warming.cancel()
     finally:
@@ -99,24 +99,26 @@ async def serve(
         await asyncio.to_thread(gateway.close)
 
 
-async def _prepare(gateway: Gateway, began: Callable[[Engine], object], *, warm: bool) -> None:
+async def _prepare(
+    gateway: Gateway, before_serving: Callable[[Engine], object], *, warm: bool
+) -> None:
     """Loads what the first request needs, or, with ``warm``, what any request may need."""
     gateway.prepare()
-    began(gateway.engine)
+    before_serving(gateway.engine)
     if warm:
         await _load_rest(gateway.engine)
-    _settle_memory()
+    _freeze_memory()
 
 
-def _join(parent: Parent, gateway: Gateway) -> None:
-    """Lets this worker and the others tell each other what they learn."""
+def _join_workers(parent: ParentLink, gateway: Gateway) -> None:
+    """Exchanges cooldowns between this worker and the others."""
     loop = asyncio.get_running_loop()
-    gateway.tell(parent.tell)
-    parent.join(lambda told: loop.call_soon_threadsafe(_heard, gateway, told))
+    gateway.on_cooldown(parent.send_cooldown)
+    parent.subscribe(lambda cooldown: loop.call_soon_threadsafe(_apply_cooldown, gateway, cooldown))
 
 
 @contextmanager
-def _signalled(reloader: Reloader, stopping: "_Stopping") -> Iterator[None]:
+def _handling_signals(reloader: Reloader, stopping: "_Stopping") -> Iterator[None]:
     """Handles signals while the context lasts."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reloader.reload_soon)
@@ -131,9 +133,9 @@ def _signalled(reloader: Reloader, stopping: "_Stopping") -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _attended(*works: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+async def _running(*coroutines: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
     """Runs these while the context lasts."""
-    tasks = [asyncio.create_task(work) for work in works]
+    tasks = [asyncio.create_task(work) for work in coroutines]
     try:
         yield
     finally:
@@ -141,7 +143,7 @@ async def _attended(*works: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
             task.cancel()
 
 
-def _telling(build: Callable[[], Router]) -> Router:
+def _built_with_warning(build: Callable[[], Router]) -> Router:
     """The router; logs a warning if a stand-in answers for its models."""
     router = build()
     stand_in = router.parts.means.stand_in
@@ -154,16 +156,16 @@ def _telling(build: Callable[[], Router]) -> Router:
     return router
 
 
-def _heard(gateway: Gateway, told: Cooldown) -> None:
-    gateway.engine.apply_cooldown(told)
+def _apply_cooldown(gateway: Gateway, cooldown: Cooldown) -> None:
+    gateway.engine.apply_cooldown(cooldown)
 
 
-async def _warm_rest(engine: Engine, *, already: bool) -> None:
+async def _warm_rest(engine: Engine, *, is_loaded: bool) -> None:
     """Loads what the first answers do not need, then returns free memory to the system."""
     await asyncio.sleep(_FIRST_ANSWERS_S)
-    if not already:
+    if not is_loaded:
         await _load_rest(engine)
-    _settle_memory()
+    _freeze_memory()
 
 
 async def _load_rest(engine: Engine) -> None:
@@ -180,7 +182,7 @@ def _share_one_heap() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
-def _open_many() -> None:
+def _raise_file_limit() -> None:
     """Raises the limit on open files, often 1,024, since each request needs two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
@@ -189,7 +191,7 @@ def _open_many() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _settle_memory() -> None:
+def _freeze_memory() -> None:
     """Takes what is loaded out of garbage collection, and returns free memory to the system."""
     gc.collect()
     # A collection that walked all tables would halt every answer under way.
@@ -213,19 +215,19 @@ class _Stopping:
         (self.at_once if self.gently.is_set() else self.gently).set()
 
 
-async def _first(*works: Coroutine[Any, Any, object]) -> None:
+async def _wait_for_first(*coroutines: Coroutine[Any, Any, object]) -> None:
     """Waits until one of them is done, and cancels the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
+    tasks = [asyncio.ensure_future(work) for work in coroutines]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
 
 
-def bounds(limits: Limits, patience: Patience) -> Bounds:
+def http_bounds(limits: Limits, options: ServeOptions) -> Bounds:
     """The limits that the HTTP server enforces."""
     return Bounds(
-        head_bytes=patience.max_head_bytes,
+        head_bytes=options.max_head_bytes,
         body_bytes=limits.max_body_bytes,
         receive_s=limits.receive_s,
-        idle_s=patience.keep_alive_s,
+        idle_s=options.keep_alive_s,
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("turnout.gateway")
 _BACKLOG = 2048
-_LOOK_EVERY_S = 0.1
+_INTERVAL_S = 0.1
 
 
 class HttpServer:
@@ -27,7 +27,7 @@ class HttpServer:
         self._bounds = bounds or Bounds()
         self._connections: set[ServerConnection] = set()
         self._server: asyncio.AbstractServer | None = None
-        self._watch: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def start(self, listener: socket.socket, tls: "SSLContext | None" = None) -> None:
         """Accepts connections from now on."""
@@ -40,7 +40,7 @@ class HttpServer:
             ssl_handshake_timeout=self._bounds.receive_s if tls else None,
             backlog=_BACKLOG,
         )
-        self._look(loop)
+        self._expire_connections(loop)
 
     async def stop(self, drain_s: float = 0.0) -> None:
         """Accepts nothing more, waits ``drain_s`` seconds for answers, and ends what is left."""
@@ -56,16 +56,16 @@ class HttpServer:
         tasks = [c.task for c in self._connections if c.task is not None]
         for connection in list(self._connections):
             connection.abort()
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if tasks:
             _LOG.warning("answers were cut off at shutdown", extra={"fields": {"n": len(tasks)}})
             # Cancelled handlers still settle what they have used.
             await asyncio.wait(tasks, timeout=10)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _expire_connections(self, loop: asyncio.AbstractEventLoop) -> None:
         """Ends all connections whose deadline passes before the next look."""
-        until = loop.time() + _LOOK_EVERY_S
-        for connection in [c for c in self._connections if c.due <= until]:
+        until = loop.time() + _INTERVAL_S
+        for connection in [c for c in self._connections if c.deadline <= until]:
             connection.expire()
-        self._watch = loop.call_later(_LOOK_EVERY_S, self._look, loop)
+        self._timer = loop.call_later(_INTERVAL_S, self._expire_connections, loop)

@@ -31,12 +31,12 @@ def loads(data: bytes | bytearray) -> Any:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise NotStrictJson(f"the body is not valid JSON: {error}") from error
-    if _has_twins(data, _keys(value)):
+    if _has_duplicate_keys(data, _count_keys(value)):
         raise NotStrictJson("the body has an object with a key given twice; keep one")
     return value
 
 
-def _has_twins(data: bytes | bytearray, keys: int) -> bool:
+def _has_duplicate_keys(data: bytes | bytearray, keys: int) -> bool:
     """Whether the document has more keys than its value, cheap tests first.
 
     Each key has a colon, and right before that a quote unless there is space. Strings may have the
@@ -64,7 +64,7 @@ def _unescaped(data: bytes | bytearray) -> bytes:
     return b"".join(found)
 
 
-def _keys(value: Any) -> int:
+def _count_keys(value: Any) -> int:
     """How many keys all objects have. Raises NotStrictJson for what is nested too deeply."""
     keys = 0
     level = [value]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-LAST_S = 3.0
+FLUSH_S = 3.0
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
@@ -45,10 +45,10 @@ def traces_of(config: Config, environ: Mapping[str, str] | None = None) -> "Trac
     """
     section, environ = config.telemetry, surroundings(environ)
     configured = section.traces == "otlp" or section.endpoint is not None
-    if section.traces == "off" or not (configured or asked_by(environ)):
+    if section.traces == "off" or not (configured or is_requested_by(environ)):
         return None
     try:
-        return _exporting(section.endpoint, environ)
+        return _otlp_traces(section.endpoint, environ)
     except ConfigError as error:
         if configured:
             raise
@@ -56,7 +56,7 @@ def traces_of(config: Config, environ: Mapping[str, str] | None = None) -> "Trac
         return None
 
 
-def asked_by(environ: Mapping[str, str]) -> bool:
+def is_requested_by(environ: Mapping[str, str]) -> bool:
     """Whether the standard variables ask for traces over OTLP.
 
     Source: opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables.
@@ -68,7 +68,7 @@ def asked_by(environ: Mapping[str, str]) -> bool:
     return exporter == "otlp" or any(environ.get(name, "").strip() for name in _ENDPOINTS)
 
 
-def _exporting(endpoint: str | None, environ: Mapping[str, str]) -> "Traces":
+def _otlp_traces(endpoint: str | None, environ: Mapping[str, str]) -> "Traces":
     with requiring_extra("otel", "telemetry.traces: otlp needs an extra"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
@@ -80,8 +80,10 @@ def _exporting(endpoint: str | None, environ: Mapping[str, str]) -> "Traces":
             f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; traces go as {_PROTOCOL}, so set it to "
             "that and the endpoint to the collector's port for it (4318)"
         )
-    own = "OTEL_SERVICE_NAME" in environ or "service.name=" in environ.get(_RESOURCE, "")
-    name = {} if own else {"service.name": "turnout"}
+    has_service_name = "OTEL_SERVICE_NAME" in environ or "service.name=" in environ.get(
+        _RESOURCE, ""
+    )
+    name = {} if has_service_name else {"service.name": "turnout"}
     resource = Resource.create({**name, "service.version": __version__})
     # Its own end, at exit, would wait half a minute for a collector that does not answer.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -119,7 +121,7 @@ class Traces:
             context=carrier.extract(request.tags),
             kind=SpanKind.SERVER,
             start_time=began_ns,
-            attributes=_asked(request, operation),
+            attributes=_request_attributes(request, operation),
         )
         headers: dict[str, str] = {}
         carrier.inject(headers, _context(span))
@@ -134,7 +136,7 @@ class Traces:
             raise
         else:
             if traced.walk is not None and not traced.walk.complete:
-                span.set_attribute("error.type", _failure_of(traced.walk))
+                span.set_attribute("error.type", _error_type(traced.walk))
         finally:
             if traced.walk is not None:
                 self._walk(span, traced.walk, began_ns, operation, request.model)
@@ -142,25 +144,25 @@ class Traces:
 
     def close(self) -> None:
         """Send what is left, as far as the collector takes it within a few seconds."""
-        ending = threading.Thread(target=self._provider.shutdown, daemon=True)
-        ending.start()
-        ending.join(LAST_S)
+        thread = threading.Thread(target=self._provider.shutdown, daemon=True)
+        thread.start()
+        thread.join(FLUSH_S)
 
-    def _walk(self, span: "Span", walk: Walk, began_ns: int, operation: str, asked: str) -> None:
+    def _walk(self, span: "Span", walk: Walk, began_ns: int, operation: str, model: str) -> None:
         from opentelemetry.trace import Status, StatusCode
 
         # Names of spans are to be few: only a model that there is has a walk, however spelled.
-        span.update_name(f"{operation} {asked.casefold()}")
-        span.set_attributes(_answered(walk))
+        span.update_name(f"{operation} {model.casefold()}")
+        span.set_attributes(_answer_attributes(walk))
         if not walk.complete:
             span.set_status(Status(StatusCode.ERROR))
         starts = [o.began_s for o in walk.outcomes if o.began_s is not None and o.is_answer]
-        decided_ns = int((min(starts) + _offset_s()) * 1e9) if starts else time.time_ns()
+        decided_ns = int((min(starts) + _wall_clock_offset_s()) * 1e9) if starts else time.time_ns()
         decision = self._tracer.start_span(
             "decide",
             context=_context(span),
             start_time=began_ns,
-            attributes=_decided(walk.decision),
+            attributes=_decision_attributes(walk.decision),
         )
         decision.end(end_time=max(began_ns, decided_ns))
         self._calls(span, walk.outcomes, operation)
@@ -169,24 +171,24 @@ class Traces:
         """A span for each call, within the request's."""
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
-        inside, offset_s = _context(span), _offset_s()
+        context, offset_s = _context(span), _wall_clock_offset_s()
         for outcome in outcomes:
             if outcome.began_s is None:
                 continue
             start_ns = int((outcome.began_s + offset_s) * 1e9)
             call = self._tracer.start_span(
                 f"{operation} {outcome.route.model}",
-                context=inside,
+                context=context,
                 kind=SpanKind.CLIENT,
                 start_time=start_ns,
-                attributes=_called(outcome, operation),
+                attributes=_call_attributes(outcome, operation),
             )
             if outcome.status == "failed":
                 call.set_status(Status(StatusCode.ERROR))
             call.end(end_time=start_ns + int(outcome.latency_ms * 1e6))
 
 
-def _offset_s() -> float:
+def _wall_clock_offset_s() -> float:
     """From the monotonic clock, which outcomes know, to the wall clock of spans."""
     return time.time() - time.monotonic()
 
@@ -197,7 +199,7 @@ def _context(span: "Span") -> Any:
     return set_span_in_context(span)
 
 
-def _asked(request: Request, operation: str) -> Attributes:
+def _request_attributes(request: Request, operation: str) -> Attributes:
     body = request.body
     found: Attributes = {
         "gen_ai.operation.name": operation,
@@ -214,12 +216,12 @@ def _asked(request: Request, operation: str) -> Attributes:
     choices = body.get("n")
     if isinstance(choices, int) and choices > 1:
         found["gen_ai.request.choice.count"] = choices
-    return _known(found)
+    return _without_none(found)
 
 
-def _decided(decision: Decision) -> Attributes:
+def _decision_attributes(decision: Decision) -> Attributes:
     score = decision.prediction.unsafe
-    return _known(
+    return _without_none(
         {
             "turnout.decision.id": decision.id,
             "turnout.policy": decision.policy.name,
@@ -234,23 +236,26 @@ def _decided(decision: Decision) -> Attributes:
     )
 
 
-def _answered(walk: Walk) -> Attributes:
+def _answer_attributes(walk: Walk) -> Attributes:
     final = next((o for o in reversed(walk.outcomes) if o.is_answer), None)
     if final is None:
         return {"turnout.blocked": walk.decision.blocked is not None}
-    found = {**_usage(final), "turnout.attempts": sum(o.is_answer for o in walk.outcomes)}
+    found = {
+        **_usage_attributes(final),
+        "turnout.attempts": sum(o.is_answer for o in walk.outcomes),
+    }
     found["gen_ai.response.model"] = final.model
     found["turnout.answer.stopped"] = walk.stopped is not None or None
-    return _known(found)
+    return _without_none(found)
 
 
-def _failure_of(walk: Walk) -> str:
+def _error_type(walk: Walk) -> str:
     """What the last call came to, where the request came to no answer."""
     last = walk.outcomes[-1]
     return last.error.kind if last.error is not None else last.status
 
 
-def _called(outcome: Outcome, operation: str) -> Attributes:
+def _call_attributes(outcome: Outcome, operation: str) -> Attributes:
     fault = outcome.error
     found: Attributes = {
         "gen_ai.operation.name": operation,
@@ -264,10 +269,10 @@ def _called(outcome: Outcome, operation: str) -> Attributes:
         "turnout.cost_usd": usd(outcome.cost_pico_usd),
         "turnout.ttft_ms": outcome.ttft_ms,
     }
-    return _known({**found, **_usage(outcome)})
+    return _without_none({**found, **_usage_attributes(outcome)})
 
 
-def _usage(outcome: Outcome) -> Attributes:
+def _usage_attributes(outcome: Outcome) -> Attributes:
     usage = outcome.usage
     found: Attributes = {
         "gen_ai.usage.input_tokens": usage.total_input,
@@ -280,5 +285,5 @@ def _usage(outcome: Outcome) -> Attributes:
     return found
 
 
-def _known(found: Mapping[str, Any]) -> Attributes:
+def _without_none(found: Mapping[str, Any]) -> Attributes:
     return {name: value for name, value in found.items() if value is not None}

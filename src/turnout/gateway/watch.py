@@ -10,8 +10,8 @@ from collections.abc import Callable
 from turnout.core import ConfigError, LedgerError, RouterError
 from turnout.runtime import Accounts
 
-_LOOK_EVERY_S = 0.4
-_PATIENCE_S = 2.0
+_INTERVAL_S = 0.4
+_TIMEOUT_S = 2.0
 _LOG = logging.getLogger("turnout.gateway")
 
 
@@ -20,49 +20,49 @@ class Watch:
 
     def __init__(self, accounts: Callable[[], Accounts]) -> None:
         self._accounts = accounts
-        self._looking: asyncio.Task[None] | None = None
+        self._current: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Looks again and again until it is cancelled."""
+        """Refreshes again and again until it is cancelled."""
         failing = False
         while True:
             try:
-                await self.look()
+                await self.refresh()
             except RouterError as error:
                 if not failing:
                     _LOG.warning("keys cannot be read", extra={"fields": {"problem": str(error)}})
                 failing = True
             else:
                 failing = False
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_INTERVAL_S)
 
-    async def look(self) -> None:
-        """A look at the store that begins after this call, shared by all who wait for it.
+    async def refresh(self) -> None:
+        """Read the store, beginning after this call; all who wait share one reading.
 
         Raises RouterError if the store cannot be read.
         """
         if self._next is None:
-            self._next = asyncio.create_task(self._look_after(self._looking))
-            self._next.add_done_callback(_seen)
+            self._next = asyncio.create_task(self._refresh_after(self._current))
+            self._next.add_done_callback(_ignore_failure)
         await asyncio.shield(self._next)
 
-    async def look_for_key(self) -> None:
-        """As ``look``, for a caller whose key may just have been made by another process.
+    async def refresh_for_key(self) -> None:
+        """As ``refresh``, for a caller whose key may just have been made by another process.
 
         Raises LedgerError if the store cannot be read within two seconds.
         """
         try:
-            await asyncio.wait_for(self.look(), _PATIENCE_S)
+            await asyncio.wait_for(self.refresh(), _TIMEOUT_S)
         except TimeoutError as error:
             raise LedgerError("this key cannot be checked: the ledger does not answer") from error
         except RouterError as error:
             raise LedgerError(f"this key cannot be checked: {error}") from error
 
-    async def _look_after(self, under_way: "asyncio.Task[None] | None") -> None:
-        if under_way is not None:
-            await asyncio.wait({under_way})
-        self._looking, self._next = self._next, None
+    async def _refresh_after(self, current: "asyncio.Task[None] | None") -> None:
+        if current is not None:
+            await asyncio.wait({current})
+        self._current, self._next = self._next, None
         await asyncio.to_thread(_read, self._accounts())
 
 
@@ -74,7 +74,7 @@ def _read(accounts: Accounts) -> None:
         accounts.open()
 
 
-def _seen(task: "asyncio.Task[None]") -> None:
-    """Nobody may be left to hear of a failure."""
+def _ignore_failure(task: "asyncio.Task[None]") -> None:
+    """Takes the failure, if any: nobody may be waiting for it any more."""
     if not task.cancelled():
         task.exception()

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from turnout.gateway.ending import end
+from turnout.gateway.stop_process import stop_process
 
 _PLACE = re.compile(r"serving on https?://[^/]*:(\d+)/v1")
 _START_S = 60.0
@@ -86,7 +86,7 @@ def serving(
             found = _port(process, log)
             yield Served(port=found, process=process, config_path=path, log_path=log)
         finally:
-            end(process, _END_S)
+            stop_process(process, _END_S)
 
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:

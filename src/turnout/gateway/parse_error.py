@@ -10,7 +10,7 @@ import orjson
 from turnout.gateway.exchange import STATUS_LINES
 
 
-def unreadable(status: HTTPStatus, message: str) -> bytes:
+def error_response(status: HTTPStatus, message: str) -> bytes:
     """The whole response. Its body is an error both in OpenAI's shape and in Anthropic's.
 
     Which of them the caller speaks is said by the path, and that may be what could not be read.

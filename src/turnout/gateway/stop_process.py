@@ -3,7 +3,7 @@
 import subprocess
 
 
-def end(process: "subprocess.Popen[bytes]", patience_s: float) -> None:
+def stop_process(process: "subprocess.Popen[bytes]", patience_s: float) -> None:
     """Ends the process in order; kills it if it still runs after ``patience_s`` seconds."""
     process.terminate()
     try:

@@ -10,36 +10,36 @@ from collections.abc import Callable
 from turnout.gateway.exchange import Exchange, Headers
 
 
-class Hold:
+class Heartbeat:
     """Sends the head and ``sign`` after ``every_s`` seconds, and ``sign`` again after as many.
 
-    ``head`` returns the head's lines when they are needed. ``begun`` says that the head was sent.
+    ``head`` returns the head's lines when they are needed.
     """
 
     def __init__(
         self, out: Exchange, head: Callable[[], Headers], sign: bytes, every_s: float
     ) -> None:
-        self.begun = False
+        self.is_head_sent = False
         self._out, self._head, self._sign, self._every_s = out, head, sign, every_s
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(every_s, self._due)
-        self._over = False
+        self._timer = self._loop.call_later(every_s, self._start_sign)
+        self._stopped = False
 
     def stop(self) -> None:
-        """Send no more signs: the answer begins, or there will be none."""
-        self._over = True
+        """Send no more signs: the answer begins, or the request has failed."""
+        self._stopped = True
         self._timer.cancel()
 
-    def _due(self) -> None:
-        self._task = self._loop.create_task(self._give_sign())
+    def _start_sign(self) -> None:
+        self._task = self._loop.create_task(self._send_sign())
 
-    async def _give_sign(self) -> None:
-        if self._over:
+    async def _send_sign(self) -> None:
+        if self._stopped:
             return
-        if not self.begun:
-            self.begun = True
+        if not self.is_head_sent:
+            self.is_head_sent = True
             await self._out.begin(200, self._head())
         await self._out.piece(self._sign)
-        if not self._over:
-            self._timer = self._loop.call_later(self._every_s, self._due)
+        if not self._stopped:
+            self._timer = self._loop.call_later(self._every_s, self._start_sign)

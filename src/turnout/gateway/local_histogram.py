@@ -1,7 +1,7 @@
 """How long things took, in buckets: what a request adds to them is one increment.
 
-A histogram of the metrics library is three locks and a dozen calls for each value; this one is told
-to the library when it is asked for. It is for one process: values that several share are its own.
+A histogram of the metrics library is three locks and a dozen calls for each value; this one
+gives its sums to the library when that asks. It is for one process; several share the library's.
 """
 
 from bisect import bisect_left
@@ -12,17 +12,17 @@ from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 
-class Times(Collector):
+class LocalHistogram(Collector):
     """Seconds by one label; ``bounds`` are the buckets' upper ends, rising."""
 
-    def __init__(self, name: str, about: str, label: str, bounds: Sequence[float]) -> None:
-        self._name, self._about, self._label = name, about, label
+    def __init__(self, name: str, help_text: str, label: str, bounds: Sequence[float]) -> None:
+        self._name, self._help_text, self._label = name, help_text, label
         self._bounds = tuple(bounds)
         self._counts: dict[str, list[int]] = {}
         self._sums: dict[str, float] = {}
 
-    def note(self, label: str, seconds: float) -> None:
-        """One more."""
+    def observe(self, label: str, seconds: float) -> None:
+        """Add a value."""
         counts = self._counts.get(label)
         if counts is None:
             counts = self._counts[label] = [0] * (len(self._bounds) + 1)
@@ -32,7 +32,7 @@ class Times(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """What the library shows."""
-        family = HistogramMetricFamily(self._name, self._about, labels=[self._label])
+        family = HistogramMetricFamily(self._name, self._help_text, labels=[self._label])
         names = [*map(str, map(float, self._bounds)), "+Inf"]
         for label, counts in self._counts.items():
             buckets = list(zip(names, map(float, accumulate(counts)), strict=True))

@@ -25,11 +25,15 @@ _TAGS = (
     (b"x-request-id", "client_request_id", _NAME),
     (b"anthropic-beta", "anthropic-beta", _BETA),
 )
-_OURS = b"x-turnout-"
-_COST, _LATENCY, _QUALITY = _OURS + b"max-cost-usd", _OURS + b"max-latency-ms", _OURS + b"quality"
-_SESSION, PRIORITY, _KIND = _OURS + b"session", _OURS + b"priority", _OURS + b"kind"
+_PREFIX = b"x-turnout-"
+_COST, _LATENCY, _QUALITY = (
+    _PREFIX + b"max-cost-usd",
+    _PREFIX + b"max-latency-ms",
+    _PREFIX + b"quality",
+)
+_SESSION, PRIORITY, _KIND = _PREFIX + b"session", _PREFIX + b"priority", _PREFIX + b"kind"
 # What coding agents call theirs: Claude Code, and Codex.
-_AGENTS = (b"x-claude-code-session-id", b"session-id")
+_AGENT_SESSIONS = (b"x-claude-code-session-id", b"session-id")
 # What they say of a call (Claude Code twice, Codex, opencode): what a value means, and any other.
 _CLASSES: tuple[tuple[bytes, Mapping[bytes, CallKind | None], CallKind | None], ...] = (
     (
@@ -51,18 +55,18 @@ _CLASSES: tuple[tuple[bytes, Mapping[bytes, CallKind | None], CallKind | None], 
     ),
     (b"x-parent-session-id", {}, "sub_agent"),
 )
-SAYING_CLASS = frozenset(header for header, _, _ in _CLASSES)
-READ = (_COST, _LATENCY, _QUALITY, _SESSION, PRIORITY, _KIND)
-_SAID = tuple(name[len(_OURS) :].decode() for name in READ)
+CLASS_HEADERS = frozenset(header for header, _, _ in _CLASSES)
+READ_HEADERS = (_COST, _LATENCY, _QUALITY, _SESSION, PRIORITY, _KIND)
+_OWN_NAMES = tuple(name[len(_PREFIX) :].decode() for name in READ_HEADERS)
 # Who can wait says so; everybody else has the usual priority.
-LOW, _USUAL = b"low", b"normal"
-_ANSWERED = _OURS + b"cost-usd"  # which answers say, and a proxy may hand back
+LOW, _NORMAL = b"low", b"normal"
+_ANSWER_COST = _PREFIX + b"cost-usd"  # which answers say, and a proxy may hand back
 _MOST_USD = Decimal(1_000_000)
 _ONE = Decimal(1)
 
 HeaderMap = Mapping[bytes, bytes]
 
-_NONE = Constraints()
+_NO_CONSTRAINTS = Constraints()
 
 
 def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> Constraints:
@@ -71,11 +75,11 @@ def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> C
     Raises InvalidRequest, also for one of our headers whose name is misspelled, and for a priority
     that there is not.
     """
-    ours = [name for name in headers if name.startswith(_OURS)]
-    if not ours:
-        return _NONE if allow is None else Constraints(allow=allow)
-    _check_spelling(ours)
-    _check_priority(headers.get(PRIORITY, _USUAL))
+    own_names = [name for name in headers if name.startswith(_PREFIX)]
+    if not own_names:
+        return _NO_CONSTRAINTS if allow is None else Constraints(allow=allow)
+    _check_spelling(own_names)
+    _check_priority(headers.get(PRIORITY, _NORMAL))
     cost = _number(headers, _COST)
     latency = _number(headers, _LATENCY)
     quality = _number(headers, _QUALITY, most=_ONE)
@@ -92,7 +96,7 @@ def session_of(headers: HeaderMap) -> str | None:
     own = _name(headers, _SESSION)
     if own is not None:
         return own
-    for header in _AGENTS:
+    for header in _AGENT_SESSIONS:
         if header in headers:
             text = headers[header].decode("latin-1")
             return text if _NAME.fullmatch(text) else None
@@ -108,13 +112,13 @@ def kind_of(headers: HeaderMap) -> CallKind | None:
             name, shown, kinds = _KIND.decode(), own[:40].decode("latin-1"), ", ".join(CALL_KINDS)
             raise InvalidRequest(f"{name} is {shown!r}; use one of {kinds}", field=name)
         return found
-    if SAYING_CLASS.isdisjoint(headers):
+    if CLASS_HEADERS.isdisjoint(headers):
         return None
     for header, meanings, other in _CLASSES:
-        said = headers.get(header, b"")
-        if said in meanings:
-            return meanings[said]
-        if said and other:
+        value = headers.get(header, b"")
+        if value in meanings:
+            return meanings[value]
+        if value and other:
             return other
     return None
 
@@ -122,10 +126,10 @@ def kind_of(headers: HeaderMap) -> CallKind | None:
 def tags_of(headers: HeaderMap) -> dict[str, str]:
     """The trace context and the caller's request id, where they are well formed."""
     found = {}
-    for header, tag, form in _TAGS:
+    for header, tag, pattern in _TAGS:
         if header in headers:
             value = headers[header].decode("latin-1")
-            if form.fullmatch(value):
+            if pattern.fullmatch(value):
                 found[tag] = value
     if "traceparent" not in found:
         found.pop("tracestate", None)
@@ -140,17 +144,17 @@ def is_trace(value: bytes) -> bool:
 def _check_spelling(names: Sequence[bytes]) -> None:
     """A limit that nobody reads is none: better not to answer than to answer without it."""
     for header in names:
-        name = header[len(_OURS) :].decode("latin-1")
-        near = nearest(name, _SAID, MISSPELLED)
-        if near and name not in _SAID and header != _ANSWERED:
-            given, meant = (f"{_OURS.decode()}{name}" for name in (name, near))
+        name = header[len(_PREFIX) :].decode("latin-1")
+        near = nearest(name, _OWN_NAMES, MISSPELLED)
+        if near and name not in _OWN_NAMES and header != _ANSWER_COST:
+            given, suggested = (f"{_PREFIX.decode()}{name}" for name in (name, near))
             raise InvalidRequest(
-                f"{given} is not a known header; did you mean {meant}?", field=given
+                f"{given} is not a known header; did you mean {suggested}?", field=given
             )
 
 
 def _check_priority(value: bytes) -> None:
-    if value not in (LOW, _USUAL):
+    if value not in (LOW, _NORMAL):
         name, shown = PRIORITY.decode(), value[:40].decode("latin-1")
         raise InvalidRequest(f"{name} is {shown!r}; use low, or leave it out", field=name)
 

@@ -1,11 +1,11 @@
-"""What to say about an unknown path: which one may be meant, or what to use in its place."""
+"""The message for an unknown path: which path may be meant, or what to use instead."""
 
 import re
 from collections.abc import Collection
 
 _SLASHES = re.compile("/+")
 # What other gateways have before these paths, and parts of a base URL that were given twice.
-_BEFORE = re.compile(r"^/(?:(?:v1|api|openai|anthropic|compatible-mode)/)*")
+_PREFIXES = re.compile(r"^/(?:(?:v1|api|openai|anthropic|compatible-mode)/)*")
 # What OpenAI or Anthropic have and Turnout does not, by the beginning of the path.
 _NOT_OFFERED = {
     "/v1/completions": "use /v1/chat/completions",
@@ -24,11 +24,15 @@ _NOT_OFFERED = {
 }
 
 
-def whither(path: str, known: Collection[str]) -> str:
+def unknown_path_message(path: str, known: Collection[str]) -> str:
     """Why ``path`` is not served, in one line, and which of ``known`` may be meant."""
     shown = path[:100]
-    near = _BEFORE.sub("/v1/", _SLASHES.sub("/", path).rstrip("/"))
-    if near in known:
-        return f"no such path: {shown}; did you mean {near}?"
-    instead = [_NOT_OFFERED[start] for start in _NOT_OFFERED if near.startswith(start)]
-    return f"{shown} is not offered here; {instead[0]}" if instead else f"no such path: {shown}"
+    normalized = _PREFIXES.sub("/v1/", _SLASHES.sub("/", path).rstrip("/"))
+    if normalized in known:
+        return f"no such path: {shown}; did you mean {normalized}?"
+    alternatives = [
+        _NOT_OFFERED[prefix] for prefix in _NOT_OFFERED if normalized.startswith(prefix)
+    ]
+    if alternatives:
+        return f"{shown} is not offered here; {alternatives[0]}"
+    return f"no such path: {shown}"

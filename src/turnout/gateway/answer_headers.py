@@ -1,4 +1,4 @@
-"""The headers by which an answer says why it is the answer.
+"""The headers that explain an answer: its model, the reason, the cost.
 
 Invariant: they are written from the attempt that produced the bytes, and hold no line breaks.
 """
@@ -10,7 +10,7 @@ from turnout.core import Dialect, exact_usd
 from turnout.gateway.cors import Origins
 from turnout.gateway.dialects.left_out import left_out
 from turnout.gateway.exchange import Headers
-from turnout.gateway.inbound import is_trace
+from turnout.gateway.request_headers import is_trace
 from turnout.runtime import Walk
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
@@ -51,10 +51,10 @@ def _reason(walk: Walk, *, answered: bool) -> str:
     decision, call = walk.decision, walk.call
     if not answered or call is None or call.attempt.route.ordinal == 0:
         return decision.reason
-    place = call.attempt.route.deployment
-    why = next(c.reason for c in decision.candidates if c.deployment == place)
-    ends = [f"{o.route.model} {o.error.kind}" for o in walk.outcomes if o.is_answer and o.error]
-    return f"{why} after {', '.join(dict.fromkeys(ends))}" if ends else why
+    deployment = call.attempt.route.deployment
+    reason = next(c.reason for c in decision.candidates if c.deployment == deployment)
+    failures = [f"{o.route.model} {o.error.kind}" for o in walk.outcomes if o.is_answer and o.error]
+    return f"{reason} after {', '.join(dict.fromkeys(failures))}" if failures else reason
 
 
 def left_out_header(walk: Walk) -> Headers:
@@ -81,4 +81,4 @@ def common_headers(
     trace = headers.get(b"traceparent")
     if trace is not None and is_trace(trace):
         found.append((b"traceparent", trace))
-    return found + origins.answer(headers) if origins else found
+    return found + origins.response_headers(headers) if origins else found

@@ -1,6 +1,6 @@
 """Compressed request bodies: gzip, deflate and zstd, as coding agents and logging tools send them.
 
-Invariant: no more than ``most`` bytes come out, whatever the compressed ones claim, and a body that
+Invariant: no more than ``max_bytes`` come out, whatever the compressed bytes claim, and a body that
 ends before its compression does is damaged. This module does not know exchanges or JSON.
 """
 
@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-TAKEN = "gzip, deflate, zstd"
+SUPPORTED = "gzip, deflate, zstd"
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 # Of memory for what a zstd frame may refer back to: as much as a body may be long.
@@ -28,32 +28,32 @@ class TooMuch(Exception):
     """More comes out than a body may hold."""
 
 
-def plain(data: bytes, coding: bytes, most: int) -> bytes:
+def decompressed(data: bytes, coding: bytes, max_bytes: int) -> bytes:
     """What ``data`` decompresses to. Raises UnknownCoding, Damaged or TooMuch."""
     name = coding.strip().lower()
     if name in (b"", b"identity"):
         return data
     if name in (b"gzip", b"x-gzip", b"deflate"):
-        reader: Any = zlib.decompressobj(_GZIP_OR_ZLIB)
-        broken: type[Exception] = zlib.error
+        decompressor: Any = zlib.decompressobj(_GZIP_OR_ZLIB)
+        error_type: type[Exception] = zlib.error
     elif name == b"zstd":
         zstd = _zstd()
-        reader = zstd.ZstdDecompressor(
+        decompressor = zstd.ZstdDecompressor(
             options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
         )
-        broken = zstd.ZstdError
+        error_type = zstd.ZstdError
     else:
         shown = name[:40].decode("latin-1")
-        raise UnknownCoding(f"content-encoding is {shown!r}; use one of {TAKEN}, or none")
+        raise UnknownCoding(f"content-encoding is {shown!r}; use one of {SUPPORTED}, or none")
     try:
-        found: bytes = reader.decompress(data, most + 1)
-    except broken as error:
+        plain_data: bytes = decompressor.decompress(data, max_bytes + 1)
+    except error_type as error:
         raise Damaged(f"the body is not {name.decode()}: {error}") from error
-    if len(found) > most:
+    if len(plain_data) > max_bytes:
         raise TooMuch
-    if not reader.eof:
+    if not decompressor.eof:
         raise Damaged(f"the {name.decode()} body ends too early")
-    return found
+    return plain_data
 
 
 @cache

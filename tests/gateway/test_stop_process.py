@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from turnout.gateway.ending import end
+from turnout.gateway.stop_process import stop_process
 
 _WAITS = "import signal, time; signal.signal(signal.SIGTERM, signal.{}); print(flush=True); {}"
 
@@ -23,5 +23,5 @@ def test_a_process_ends_in_order_or_is_killed(
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        end(process, patience_s)
+        stop_process(process, patience_s)
         assert process.returncode == -ended_by
