@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from turnout.cli.files import store
+from turnout.cli.files import write_whole
 from turnout.core import ConfigError
 
 
@@ -29,7 +29,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, before: bytes | None)
     if before:
         place.write_bytes(before)
     with pytest.raises(ConfigError, match=r"bundle\.json: cannot be written \(File too large\)"):
-        store(place, b"x" * 65)
+        write_whole(place, b"x" * 65)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == ([before] if before else [])
 
 
@@ -39,14 +39,14 @@ def test_a_file_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
     place.write_bytes(b"before")
     place.chmod(0o640)
     link.symlink_to(place)
-    store(link, b"after")
+    write_whole(link, b"after")
     assert link.is_symlink()
     assert (place.read_bytes(), place.stat().st_mode & 0o777) == (b"after", 0o640)
 
 
 def test_a_new_file_has_the_usual_mode(tmp_path: Path) -> None:
     """As any file that a program makes."""
-    store(tmp_path / "new", b"1")
+    write_whole(tmp_path / "new", b"1")
     (tmp_path / "other").write_bytes(b"1")
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "other").stat().st_mode
 
@@ -58,6 +58,6 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     read: list[bytes] = []
     reader = Thread(target=lambda: read.append(pipe.read_bytes()))
     reader.start()
-    store(pipe, b"verdicts")
+    write_whole(pipe, b"verdicts")
     reader.join()
     assert (read, pipe.is_fifo()) == ([b"verdicts"], True)

@@ -9,8 +9,8 @@ from tests.cli.run import run
 from tests.runtime.world import CODE, FACT, STORY, UNSAFE
 from turnout.catalog import Provider
 from turnout.catalog.presets import presets
-from turnout.cli.first_settings import chosen
-from turnout.cli.providers_here import Found, asked, on_this_machine
+from turnout.cli.first_settings import choose_models
+from turnout.cli.providers_here import FoundProvider, on_this_machine, with_models
 from turnout.testing import FaultyUpstream
 
 KEYS = {facts["api_key_env"]: n for n, facts in presets().items() if facts.get("api_key_env")}
@@ -60,8 +60,8 @@ def test_every_pick_has_a_price() -> None:
         provider = Provider(name=name, base_url=presets()[name]["base_url"], api_key_env=variable)
         for role, models in presets()[name]["picks"].items():
             for model in models:
-                one = Found(provider=provider, listed=(model,))
-                assert chosen([one], {})[role].model == model
+                one = FoundProvider(provider=provider, listed=(model,))
+                assert choose_models([one], {})[role].model == model
 
 
 def test_of_several_keys_each_role_takes_one(
@@ -167,8 +167,8 @@ def test_who_is_asked_lists_what_can_be_picked(family: str) -> None:
             api_key="k3y",
             api_key_env=variable,
         )
-        (found,) = asked([Found(provider=provider)])
-        roles = chosen([found], {variable: "k3y"})
+        (found,) = with_models([FoundProvider(provider=provider)])
+        roles = choose_models([found], {variable: "k3y"})
     assert found.listed == names
     fast, strong = ("gpt-5-mini", "gpt-4.1") if family == "openai" else (
         "claude-haiku-4-5", "claude-opus-5",
@@ -185,7 +185,7 @@ def test_who_does_not_answer_is_told() -> None:
     with FaultyUpstream(api_key="k3y") as upstream:
         wrong = Provider(name="groq", base_url=upstream.base_url, api_key="x", api_key_env="K")
         away = Provider(name="groq", base_url="http://127.0.0.1:9/v1", api_key_env="K")
-        refused, gone = asked([Found(provider=wrong), Found(provider=away)])
+        refused, gone = with_models([FoundProvider(provider=wrong), FoundProvider(provider=away)])
     assert refused.problem == "it lists no models; is the key right?"
     assert "127.0.0.1:9" in str(gone.problem)
     assert (refused.listed, gone.listed) == (None, None)

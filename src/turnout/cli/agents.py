@@ -39,12 +39,12 @@ class Agent(Struct, frozen=True):
 
 
 def _claude(gateway: Gateway) -> Setup:
-    every = ("MODEL", "DEFAULT_OPUS_MODEL", "DEFAULT_SONNET_MODEL", "DEFAULT_HAIKU_MODEL")
+    variables = ("MODEL", "DEFAULT_OPUS_MODEL", "DEFAULT_SONNET_MODEL", "DEFAULT_HAIKU_MODEL")
     return Setup(
         environ={
             "ANTHROPIC_BASE_URL": gateway.root,
             "ANTHROPIC_AUTH_TOKEN": gateway.key,
-            **{f"ANTHROPIC_{name}": gateway.model for name in every},
+            **{f"ANTHROPIC_{name}": gateway.model for name in variables},
             "CLAUDE_CODE_GATEWAY_HINT_HEADERS": "1",
         },
         # It would be sent in place of the token.
@@ -63,10 +63,10 @@ def _codex(gateway: Gateway) -> Setup:
         "model_providers.turnout.env_key": "TURNOUT_KEY",
     }
     # A string of JSON is one of TOML.
-    told = [("-c", f"{name}={orjson.dumps(value).decode()}") for name, value in settings.items()]
+    options = [("-c", f"{name}={orjson.dumps(value).decode()}") for name, value in settings.items()]
     return Setup(
         environ={"TURNOUT_KEY": gateway.key},
-        arguments=[word for pair in told for word in pair],
+        arguments=[word for pair in options for word in pair],
     )
 
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from turnout import __version__
-from turnout.cli.extras import lacking
-from turnout.cli.several import Several
+from turnout.cli.extras import missing_extra
+from turnout.cli.list_options import ListOptionsCommand
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -54,7 +54,7 @@ GROUPS = {
     "train": ("train:app", "turnout train success --table outcomes.jsonl --out bundle"),
     "prove": ("prove:app", "turnout prove billing --requests 1000"),
 }
-_EXIT_CODES_TOLD = (
+_EXIT_CODES_HELP = (
     "Exit codes: 0 done, 1 some input lines were bad or a check failed, 2 wrong usage or "
     "configuration, 3 the request cannot be served, 4 the models failed, 5 blocked as unsafe, "
     "130 interrupted."
@@ -63,26 +63,28 @@ _EXIT_CODES_TOLD = (
 
 def app(arguments: Sequence[str]) -> typer.Typer:
     """The command line, with the command that ``arguments`` call, or with all of them."""
-    found = typer.Typer(
+    command_line = typer.Typer(
         name="turnout",
         help="Send every request to the cheapest model that will answer it well.",
-        epilog=_EXIT_CODES_TOLD,
+        epilog=_EXIT_CODES_HELP,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
     # Without a callback, typer would drop the name of a single command.
-    found.callback()(_root)
+    command_line.callback()(_root)
     called = arguments[0] if arguments else ""
     known = called in COMMANDS or called in GROUPS
-    for name, (home, example) in COMMANDS.items():
+    for name, (target, example) in COMMANDS.items():
         if not known or name == called:
-            found.command(name, cls=Several, epilog=f"Example: {example}")(_at(home))
-    for name, (home, example) in GROUPS.items():
+            command_line.command(name, cls=ListOptionsCommand, epilog=f"Example: {example}")(
+                _imported(target)
+            )
+    for name, (target, example) in GROUPS.items():
         if not known or name == called:
-            found.add_typer(_at(home), name=name, epilog=f"Example: {example}")
-    return found
+            command_line.add_typer(_imported(target), name=name, epilog=f"Example: {example}")
+    return command_line
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 -- as typer calls it
@@ -99,8 +101,8 @@ def _root(
     """Send every request to the cheapest model that will answer it well."""
 
 
-def _at(home: str) -> Any:
-    module, _, name = home.partition(":")
+def _imported(target: str) -> Any:
+    module, _, name = target.partition(":")
     return getattr(import_module(f"turnout.cli.{module}"), name)
 
 
@@ -116,20 +118,20 @@ def run(arguments: Sequence[str] | None = None) -> None:
         finally:
             sys.stdout.flush()
     except RouterError as error:
-        _leave(error)
+        _exit_with(error)
     except ModuleNotFoundError as error:
-        missing = lacking(error)
+        missing = missing_extra(error)
         if missing is None:
             raise
-        _leave(missing)
+        _exit_with(missing)
     except BrokenPipeError:
-        _give_up_output()
+        _discard_output()
         sys.exit(1)  # the reader of the output has seen enough
     except OSError as error:
-        _give_up_output()
-        place = error.filename or "standard output, or a file"
+        _discard_output()
+        file = error.filename or "standard output, or a file"
         fix = "; check its permissions" if isinstance(error, PermissionError) else ""
-        _leave(ConfigError(f"{place}: cannot be used ({error.strerror or error}){fix}"))
+        _exit_with(ConfigError(f"{file}: cannot be used ({error.strerror or error}){fix}"))
 
 
 def _open_standard_streams() -> None:
@@ -141,19 +143,19 @@ def _open_standard_streams() -> None:
     kinds = {"stdin": "r", "stdout": "w", "stderr": "w"}
     for name, mode in kinds.items():
         if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
-            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8", closefd=False))
+            null_fd = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            setattr(sys, name, os.fdopen(null_fd, mode, encoding="utf-8", closefd=False))
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _give_up_output() -> None:
+def _discard_output() -> None:
     """Drops what is still unwritten, which would fail once more when Python exits."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _leave(error: RouterError) -> NoReturn:
+def _exit_with(error: RouterError) -> NoReturn:
     for line in str(error).splitlines():
         sys.stderr.write(f"turnout: {line.encode('utf-8', 'backslashreplace').decode()}\n")
     sys.exit(next(code for kind, code in _EXIT_CODES if isinstance(error, kind)))

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turnout.cli.options import silent_router
-from turnout.cli.show import err, waiting
+from turnout.cli.options import offline_router
+from turnout.cli.show import err, status_line
 from turnout.core import ConfigError, Decision, RequestError
 from turnout.core.plural import many
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from turnout.runtime import Router
 
 
-def as_served(table: "OutcomeTable", config: Path) -> "Replayed":
+def replay_as_served(table: "OutcomeTable", config: Path) -> "Replayed":
     """The table replayed as ``config`` serves: with its policy, intents, safety, prices and limits.
 
     A prompt that is blocked or refused has no answer, which counts as a score of 0. Raises
@@ -24,7 +24,7 @@ def as_served(table: "OutcomeTable", config: Path) -> "Replayed":
     """
     from turnout.evaluation import replayed
 
-    with silent_router(config) as router, waiting(f"deciding as {config} serves"):
+    with offline_router(config) as router, status_line(f"deciding as {config} serves"):
         rules = router.parts.means.rules
         served = rules.catalog.only("chat").deployments.values()
         unknown = sorted({d.model for d in served} - set(table.models))
@@ -66,13 +66,13 @@ def _body(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"messages": messages, **({"tools": tools} if tools else {})}
 
 
-def _functions(told: Any) -> list[Any]:
+def _functions(value: Any) -> list[Any]:
     """A table's tool definitions, which may be one or several and written as text."""
-    if isinstance(told, str):
+    if isinstance(value, str):
         try:
-            told = json.loads(told)
+            value = json.loads(value)
         except ValueError:
             return []
-    if isinstance(told, Mapping):
-        told = [told]
-    return list(told or ())
+    if isinstance(value, Mapping):
+        value = [value]
+    return list(value or ())

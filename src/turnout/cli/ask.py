@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from turnout.cli.asserting import check
+from turnout.cli.assertions import check
 from turnout.cli.options import (
     ConfigOption,
     JsonOption,
@@ -14,9 +14,9 @@ from turnout.cli.options import (
     ModelOption,
     prompt_text,
     router,
-    unspent_router,
+    unrecorded_router,
 )
-from turnout.cli.show import err, notice, out, print_json
+from turnout.cli.show import err, out, print_json, stand_in_notice
 from turnout.config import load
 from turnout.core import ConfigError, Decision, format_usd, usd
 from turnout.runtime import Reply, Router
@@ -43,17 +43,17 @@ def ask(
     json: JsonOption = False,
 ) -> None:
     """Route one prompt and print the answer as it comes."""
-    more: dict[str, Any] = {"model": model}
+    options: dict[str, Any] = {"model": model}
     if max_tokens is not None:
-        more["max_tokens"] = max_tokens
+        options["max_tokens"] = max_tokens
     text = prompt_text(prompt)
     with router(config, ledger=ledger) as r:
         if json:
-            reply = r.chat(text, **more)
+            reply = r.chat(text, **options)
             print_json(answer_record(reply))
         else:
-            reply = _streamed(r, text, more)
-            _after(reply, explain=explain)
+            reply = _stream_answer(r, text, options)
+            _print_summary(reply, explain=explain)
     if reply.decision.blocked:
         raise typer.Exit(BLOCKED_EXIT)
 
@@ -77,7 +77,7 @@ def route(
             raise ConfigError("--assert reads its prompts from the file; leave the prompt out")
         check(expected, config, model, ledger=ledger, json=json)
         return
-    with _deciding(config, ledger=ledger) as r:
+    with _decision_router(config, ledger=ledger) as r:
         decision = r.route(prompt_text(prompt), model=model)
     if json:
         print_json(decision_record(decision))
@@ -85,38 +85,38 @@ def route(
         out.print(decision.explain())
 
 
-def _deciding(config: Path | None, *, ledger: bool) -> Router:
+def _decision_router(config: Path | None, *, ledger: bool) -> Router:
     """A router for a decision that is not carried out."""
     if ledger:
         return router(config)
     loaded = load(config)
     if loaded.budgets:
         err.print("without the ledger the state of budgets is unknown", style="dim")
-    return unspent_router(loaded)
+    return unrecorded_router(loaded)
 
 
 def answer_record(reply: Reply) -> dict[str, Any]:
     """An answer as JSON: intent, models, tokens, money and the text."""
-    paid = reply.receipt
+    receipt = reply.receipt
     return {
         "decision": reply.decision.id,
         "intent": reply.decision.intent,
         "confidence": reply.decision.confidence,
         "blocked": reply.decision.blocked,
-        "chosen_model": paid.chosen_model,
-        "answered_by": paid.answered_by,
-        "stand_in": paid.stand_in,
+        "chosen_model": receipt.chosen_model,
+        "answered_by": receipt.answered_by,
+        "stand_in": receipt.stand_in,
         "why": reply.decision.reason,
         "text": reply.text,
         "tokens": {
-            "input": paid.usage.total_input,
-            "output": paid.usage.total_output,
-            "estimated": paid.usage.estimated,
+            "input": receipt.usage.total_input,
+            "output": receipt.usage.total_output,
+            "estimated": receipt.usage.estimated,
         },
-        "cost_usd": usd(paid.cost_pico_usd),
-        "classifier_usd": usd(paid.classifier_pico_usd),
-        "list_cost_usd": usd(paid.list_cost_pico_usd),
-        "strongest_usd": usd(paid.strongest_pico_usd),
+        "cost_usd": usd(receipt.cost_pico_usd),
+        "classifier_usd": usd(receipt.classifier_pico_usd),
+        "list_cost_usd": usd(receipt.list_cost_pico_usd),
+        "strongest_usd": usd(receipt.strongest_pico_usd),
     }
 
 
@@ -128,9 +128,9 @@ def decision_record(decision: Decision) -> dict[str, Any]:
     return record
 
 
-def write_stream(r: Router, prompt: Any, more: dict[str, Any]) -> Reply:
+def write_stream(r: Router, prompt: Any, options: dict[str, Any]) -> Reply:
     """The reply to ``prompt``, its text written to standard output as it arrives."""
-    stream = r.chat(prompt, stream=True, **more)
+    stream = r.chat(prompt, stream=True, **options)
     for chunk in stream:
         for choice in chunk["choices"]:
             sys.stdout.write(choice["delta"].get("content") or "")
@@ -140,23 +140,25 @@ def write_stream(r: Router, prompt: Any, more: dict[str, Any]) -> Reply:
     return stream.reply
 
 
-def _streamed(r: Router, text: str, more: dict[str, Any]) -> Reply:
-    line = notice(r)
-    if line:
-        err.print(line, style="dim")
-    return write_stream(r, text, more)
+def _stream_answer(r: Router, text: str, options: dict[str, Any]) -> Reply:
+    stand_in_line = stand_in_notice(r)
+    if stand_in_line:
+        err.print(stand_in_line, style="dim")
+    return write_stream(r, text, options)
 
 
-def _after(reply: Reply, *, explain: bool) -> None:
-    paid, decision = reply.receipt, reply.decision
+def _print_summary(reply: Reply, *, explain: bool) -> None:
+    receipt, decision = reply.receipt, reply.decision
     if decision.blocked:
         err.print(f"blocked: {decision.blocked}", style="dim")
     else:
-        cost = format_usd(paid.list_cost_pico_usd)
-        by = f", answered by {paid.answered_by}" if paid.answered_by != paid.chosen_model else ""
+        cost = format_usd(receipt.list_cost_pico_usd)
+        model = receipt.chosen_model
+        if receipt.answered_by != model:
+            model = f"{model}, answered by {receipt.answered_by}"
         err.print(
-            f"{decision.intent} → {paid.chosen_model}{by}, {paid.usage.total_input} + "
-            f"{paid.usage.total_output} tokens, {cost}",
+            f"{decision.intent} → {model}, "
+            f"{receipt.usage.total_input} + {receipt.usage.total_output} tokens, {cost}",
             style="dim",
         )
     if explain:

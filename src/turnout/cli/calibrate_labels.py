@@ -19,10 +19,10 @@ from turnout.classifiers.calibration import (
     qualities,
     safe_needed,
 )
-from turnout.cli.files import make_room, store
-from turnout.cli.hybrid_figures import hybrid_figures, shown
-from turnout.cli.jsonl import Line, lines
-from turnout.cli.show import out, print_json, print_table, tell_line, tracked
+from turnout.cli.files import prepare_target, write_whole
+from turnout.cli.hybrid_figures import figure_lines, hybrid_figures
+from turnout.cli.jsonl import Line, read_lines
+from turnout.cli.show import out, print_json, print_table, report_line, with_progress
 from turnout.config import Config, load_file
 from turnout.core import UNSAFE, ConfigError
 from turnout.core.plural import many
@@ -53,18 +53,18 @@ def calibrate_labels(options: Options) -> None:
     Leaves with exit code 1 when some lines were bad. Raises ConfigError.
     """
     if options.save is not None:
-        make_room(options.save, [options.source], "calibration")
-    config, classifier = _meant(options)
-    good, bad = _read(options.source, {*classifier.intents, UNSAFE})
+        prepare_target(options.save, [options.source], "calibration")
+    config, classifier = _config_and_classifier(options)
+    good, bad = _read_labelled(options.source, {*classifier.intents, UNSAFE})
     if not good:
         raise ConfigError(
             f"{options.source}: no line has an intent; give at least a few labelled prompts"
         )
-    rows = _predicted(good, classifier)
-    fixed = config.safety.threshold if config else None
+    rows = _predictions(good, classifier)
+    configured_threshold = config.safety.threshold if config else None
     sample = Sample(rows, label_parents(config.intents if config else classifier.intents))
-    threshold = classifier.threshold if fixed is None else fixed
-    over_block = None if fixed is not None else options.over_block
+    threshold = classifier.threshold if configured_threshold is None else configured_threshold
+    over_block = None if configured_threshold is not None else options.over_block
     calibration = fit(sample, threshold, over_block)
     report = _report(sample, threshold, over_block, calibration)
     report["hybrid"] = hybrid_figures(
@@ -77,16 +77,16 @@ def calibrate_labels(options: Options) -> None:
         ledger=options.ledger,
     )
     if options.save is not None:
-        store(options.save, encoded(calibration, classifier))
+        write_whole(options.save, encoded(calibration, classifier))
     if options.json:
         print_json(report)
     else:
-        _show(report, options, fixed=fixed)
+        _show(report, options, configured_threshold=configured_threshold)
     if bad:
         raise typer.Exit(1)
 
 
-def _meant(options: Options) -> tuple[Config | None, Classifier]:
+def _config_and_classifier(options: Options) -> tuple[Config | None, Classifier]:
     """The configuration, if any, and the classifier that the options name. Raises ConfigError."""
     if not 0 <= options.over_block < 1:
         raise ConfigError(f"--over-block is {options.over_block:g}; use a share from 0 to 1")
@@ -98,20 +98,20 @@ def _meant(options: Options) -> tuple[Config | None, Classifier]:
     return config, classifier_of(config, calibrated=False)
 
 
-def _read(source: Path, known: set[str]) -> tuple[list[Line], int]:
+def _read_labelled(source: Path, known: set[str]) -> tuple[list[Line], int]:
     good, bad = [], 0
     with opened(source) as file:
-        for line in lines(file):
-            why = line.error or _unlabelled(line, known)
-            if why is None:
+        for line in read_lines(file):
+            problem = line.error or _label_problem(line, known)
+            if problem is None:
                 good.append(line)
             else:
                 bad += 1
-                tell_line(source, line.number, why)
+                report_line(source, line.number, problem)
     return good, bad
 
 
-def _unlabelled(line: Line, known: set[str]) -> str | None:
+def _label_problem(line: Line, known: set[str]) -> str | None:
     intent = line.row.get("intent")
     if not intent:
         return "has no intent"
@@ -120,13 +120,13 @@ def _unlabelled(line: Line, known: set[str]) -> str | None:
     return None
 
 
-def _predicted(good: Sequence[Line], classifier: Classifier) -> list[Labelled]:
+def _predictions(good: Sequence[Line], classifier: Classifier) -> list[Labelled]:
     starts = range(0, len(good), _BATCH)
     rows: list[Labelled] = []
-    for start in tracked(starts, "classify"):
-        part = good[start : start + _BATCH]
-        found = classifier.predict_batch([line.messages for line in part])
-        rows += [(p, str(line.row["intent"])) for p, line in zip(found, part, strict=True)]
+    for start in with_progress(starts, "classify"):
+        batch = good[start : start + _BATCH]
+        found = classifier.predict_batch([line.messages for line in batch])
+        rows += [(p, str(line.row["intent"])) for p, line in zip(found, batch, strict=True)]
     return rows
 
 
@@ -154,7 +154,7 @@ def _report(
     }
 
 
-def _show(report: dict[str, Any], options: Options, *, fixed: float | None) -> None:
+def _show(report: dict[str, Any], options: Options, *, configured_threshold: float | None) -> None:
     rows = [
         [
             entry["label"],
@@ -166,23 +166,25 @@ def _show(report: dict[str, Any], options: Options, *, fixed: float | None) -> N
     columns = ["label", "prompts", "precision", "after", "recall", "after"]
     print_table(f"{options.source}: {many(report['prompts'], 'prompt')}", columns, rows)
     threshold = report["threshold"]
-    kept = _kept(report["labels"], options.over_block, fixed)
-    lines_shown = [f"threshold {threshold['before']:.3f} -> {threshold['after']:.3f}{kept}"]
-    lines_shown += shown(report["hybrid"])
+    kept_note = _kept_note(report["labels"], options.over_block, configured_threshold)
+    summary = [f"threshold {threshold['before']:.3f} -> {threshold['after']:.3f}{kept_note}"]
+    summary += figure_lines(report["hybrid"])
     if options.save is not None:
-        use = f"; put calibration: {options.save} under classifier to use it"
-        lines_shown.append(f"saved to {options.save}{use}")
-    for line in lines_shown:
+        usage = f"; put calibration: {options.save} under classifier to use it"
+        summary.append(f"saved to {options.save}{usage}")
+    for line in summary:
         out.print(line)
 
 
-def _kept(labels: Sequence[Mapping[str, Any]], over_block: float, fixed: float | None) -> str:
+def _kept_note(
+    labels: Sequence[Mapping[str, Any]], over_block: float, configured_threshold: float | None
+) -> str:
     """Why the threshold could not be fitted, if so."""
-    if fixed is not None:
+    if configured_threshold is not None:
         return ", kept: safety.threshold sets it"
     safe = sum(entry["prompts"] for entry in labels if entry["label"] != UNSAFE)
-    few = any(entry["label"] == UNSAFE and entry["prompts"] for entry in labels)
-    if not few or not over_block or safe >= (needed := safe_needed(over_block)):
+    has_unsafe = any(entry["label"] == UNSAFE and entry["prompts"] for entry in labels)
+    if not has_unsafe or not over_block or safe >= (needed := safe_needed(over_block)):
         return ""
     return f", not lowered: {over_block:.1%} of {many(safe, 'safe prompt')} is none; give {needed}"
 

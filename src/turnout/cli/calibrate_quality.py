@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from turnout.cli.show import out, print_json, waiting
+from turnout.cli.show import out, print_json, status_line
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from turnout.evaluation.outcome_table import OutcomeTable
     from turnout.training.calibrate import Calibrated, Margin
 
-_SEEN = 0.05
+_MOST_SEEN_SHARE = 0.05
 
 
 def calibrate_quality(
@@ -38,11 +38,11 @@ def calibrate_quality(
     from turnout.evaluation.table_files import read_table
     from turnout.training.calibrate import calibrate as fit
 
-    outcomes, opened = read_table(table).answered(), open_bundle(bundle)
-    costs = _costs(outcomes, opened)
+    outcomes, loaded = read_table(table).answered(), open_bundle(bundle)
+    costs = _costs(outcomes, loaded)
     if not 0 <= steady <= 1:
         raise ConfigError(f"steady is {steady:g}; use a margin between 0 and 1")
-    success, strange = _out_of_sample(outcomes, opened)
+    success, strange = _out_of_sample(outcomes, loaded)
     found = fit(
         outcomes,
         success,
@@ -50,11 +50,11 @@ def calibrate_quality(
         quality=quality,
         lost=lost,
         confidence=confidence,
-        margin=_margin(outcomes, opened, steady * strange) if steady else None,
+        margin=_margin(outcomes, loaded, steady * strange) if steady else None,
     )
-    asked = {"quality": quality if lost is None else found.low, "lost": lost, "steady": steady}
-    told = {"confidence": confidence, "table": outcomes.name}
-    digest = _kept(opened, found, {**asked, **told}) if found.promised else ""
+    targets = {"quality": quality if lost is None else found.low, "lost": lost, "steady": steady}
+    details = {"confidence": confidence, "table": outcomes.name}
+    digest = _store_promise(loaded, found, {**targets, **details}) if found.promised else ""
     if json:
         print_json(asdict(found))
     else:
@@ -83,12 +83,12 @@ def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
     return costs
 
 
-def _kept(bundle: "Bundle", found: "Calibrated", promise: Mapping[str, Any]) -> str:
+def _store_promise(bundle: "Bundle", found: "Calibrated", promise: Mapping[str, Any]) -> str:
     """Stores the promise in the bundle. Returns the bundle's new digest."""
     from turnout.classifiers.success.bundle import POLICY, renew, write_json
 
     new = {**promise, "threshold": found.threshold, "found": asdict(found)}
-    kept = [old for old in bundle.policy.get("promises", ()) if not _same(old, new)]
+    kept = [old for old in bundle.policy.get("promises", ()) if not _replaces(old, new)]
     policy = {**bundle.policy, "promises": [*kept, new]}
     return renew(bundle.folder, lambda place: write_json(place / POLICY, policy))
 
@@ -98,7 +98,7 @@ def _promise(found: "Calibrated", confidence: float, digest: str) -> str:
         f"threshold {found.threshold:g}: {found.quality:.1%} of the best single model's "
         f"quality (at least {found.low:.1%} with {confidence:.0%} confidence), "
         f"{found.lost:.1%} of requests lose (at most {found.lost_high:.1%}), "
-        f"{_saved(found.saving)}; {digest[:19]}"
+        f"{_saving_text(found.saving)}; {digest[:19]}"
     )
 
 
@@ -118,11 +118,11 @@ def _no_promise(found: "Calibrated", quality: float, lost: float | None, confide
     )
 
 
-def _saved(share: float) -> str:
+def _saving_text(share: float) -> str:
     return "saving unknown (no price, or a free model)" if np.isnan(share) else f"{share:.1%} saved"
 
 
-def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _replaces(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether the new promise replaces the old one."""
     if new["steady"] != old.get("steady", 0.0):
         return False
@@ -148,8 +148,8 @@ def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> tuple["Doubles", 
 
     prompts = [row_text(row) for row in table.prompts]
     columns, predictor = columns_of(table, bundle), bundle.predictor
-    if predictor.seen(prompts) > _SEEN:
-        with waiting("training on five grouped folds"):
+    if predictor.seen(prompts) > _MOST_SEEN_SHARE:
+        with status_line("training on five grouped folds"):
             return judged_folds([table])[0]
     success, strange = predictor.judge_all(prompts)
     return success[:, columns].astype(np.float64), strange.astype(np.float64)

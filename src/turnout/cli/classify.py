@@ -14,11 +14,11 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from turnout.classifiers import Classifier, LocalClassifier
-from turnout.cli.asking import Verdict, asked_verdicts
-from turnout.cli.files import check_apart, written
-from turnout.cli.jsonl import Line, line_of, lines
+from turnout.cli.files import check_different_files, output_file
+from turnout.cli.jsonl import Line, json_line, read_lines
+from turnout.cli.labelling import Verdict, verdict_reader
 from turnout.cli.options import LedgerOption, router
-from turnout.cli.show import err, tell_line, tracked
+from turnout.cli.show import err, report_line, with_progress
 from turnout.config import config_path, load_file
 from turnout.core import UNSAFE, Prediction
 from turnout.core.plural import many
@@ -53,46 +53,46 @@ def classify(
         note = f"{unused} is not used here; to label as it serves, give --config {unused}"
         err.print(f"turnout: note: {note}")
     bad, missing = 0, Counter[str]()
-    check_apart(source, target, "verdicts")
+    check_different_files(source, target, "verdicts")
     with (
         opened(source) as file,
-        written(target) as sink,
-        _reader(config, ledger=ledger) as (labels, read),
+        output_file(target) as sink,
+        _verdict_reader(config, ledger=ledger) as (labels, read),
     ):
-        shown = tracked(lines(file), "classify", _count(source))
-        for batch in _batches(shown, live=_is_live(file)):
+        counted = with_progress(read_lines(file), "classify", _count(source))
+        for batch in _batches(counted, live=_is_live(file)):
             good = [line for line in batch if line.error is None]
             found = read(good)
             missing.update(p.label_failure for _, p in found if p.label_failure)
             verdicts = iter(found)
             for line in batch:
                 if line.error is None:
-                    sink.write(line_of(_shape(line, next(verdicts), labels)))
+                    sink.write(json_line(_verdict_row(line, next(verdicts), labels)))
                 else:
                     bad += 1
-                    tell_line(source, line.number, line.error)
+                    report_line(source, line.number, line.error)
             sink.flush()
-    _leave(bad, missing)
+    _report_and_exit(bad, missing)
 
 
-def _leave(bad: int, missing: Counter[str]) -> None:
+def _report_and_exit(bad: int, missing: Counter[str]) -> None:
     """Prints how many labels are missing and lines were bad; exits with 1 after bad lines."""
-    for why, count in missing.items():
-        err.print(f"turnout: {count} labels are missing: {why}")
+    for reason, count in missing.items():
+        err.print(f"turnout: {count} labels are missing: {reason}")
     if bad:
         err.print(f"turnout: left out {many(bad, 'bad line')}")
         raise typer.Exit(1)
 
 
 @contextmanager
-def _reader(
+def _verdict_reader(
     config: Path | None, *, ledger: bool
 ) -> Iterator[tuple[Sequence[str], Callable[[Sequence[Line]], list[Verdict]]]]:
     """The local classifier's labels, and a function that gives lines their verdicts as served."""
     loaded = load_file(config) if config else None
     if loaded is not None and loaded.classifier.kind != "local":
-        with router(config, ledger=ledger) as r, asked_verdicts(r) as asked:
-            yield r.parts.classifier.intents, asked
+        with router(config, ledger=ledger) as r, verdict_reader(r) as verdicts_of:
+            yield r.parts.classifier.intents, verdicts_of
         return
     classifier: Classifier = classifier_of(loaded) if loaded else LocalClassifier.load()
     threshold = loaded.safety.threshold if loaded else None
@@ -114,19 +114,19 @@ def _label(prediction: Prediction, rule: SafetyRule, configured: frozenset[str])
     return served_intent(prediction, configured)[0] or "unknown"
 
 
-def _shape(line: Line, verdict: Verdict, labels: Sequence[str]) -> dict[str, Any]:
+def _verdict_row(line: Line, verdict: Verdict, labels: Sequence[str]) -> dict[str, Any]:
     """The line's verdict; for a line without scores the worst case, which blocks.
 
     Where nothing tells the intent, all labels are equally likely.
     """
     intent, prediction = verdict
-    none = prediction.unsafe is None
+    is_missing = prediction.unsafe is None
     return {
         "id": line.row.get("id", line.number),
         "intent": intent,
         "intents": dict(prediction.intents or ((label, 1 / len(labels)) for label in labels)),
-        "unsafe": 1.0 if none else prediction.unsafe,
-        "injection": 1.0 if none else prediction.injection,
+        "unsafe": 1.0 if is_missing else prediction.unsafe,
+        "injection": 1.0 if is_missing else prediction.injection,
         "language": prediction.language,
     }
 
@@ -134,13 +134,13 @@ def _shape(line: Line, verdict: Verdict, labels: Sequence[str]) -> dict[str, Any
 def _batches(items: Iterable[Line], *, live: bool) -> Iterator[list[Line]]:
     """The lines in batches; a live source's batches hold the lines that have come so far."""
     if live:
-        yield from _arrived(items)
+        yield from _live_batches(items)
         return
-    left = iter(items)
-    yield from iter(lambda: list(islice(left, BATCH)), [])
+    remaining = iter(items)
+    yield from iter(lambda: list(islice(remaining, BATCH)), [])
 
 
-def _arrived(items: Iterable[Line]) -> Iterator[list[Line]]:
+def _live_batches(items: Iterable[Line]) -> Iterator[list[Line]]:
     """Batches of the lines that a thread has read so far; ends with the error that it met."""
     queue: Queue[Line | BaseException | None] = Queue(maxsize=4 * BATCH)
 

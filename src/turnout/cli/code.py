@@ -13,9 +13,9 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from turnout.cli.agents import AGENTS, Agent, Gateway
-from turnout.cli.extras import need
+from turnout.cli.extras import require_extra
 from turnout.cli.options import ModelOption
-from turnout.cli.own_gateway import running, started
+from turnout.cli.own_gateway import running_gateway, started_gateway
 from turnout.cli.show import err
 from turnout.core import ConfigError
 
@@ -46,36 +46,36 @@ def code(
     --config, a gateway is started for this run and ends with it. The agent's files are not
     changed; it gets the arguments after --, and its exit code is passed on.
     """
-    found = AGENTS[agent]
-    program = shutil.which(found.command)
+    spec = AGENTS[agent]
+    program = shutil.which(spec.command)
     if program is None:
-        raise ConfigError(f"{found.command} is not installed; {found.install}")
+        raise ConfigError(f"{spec.command} is not installed; {spec.install}")
     with _gateway(config, port, model) as gateway:
-        exit_code = _run(program, found, gateway, arguments or [])
+        exit_code = _run(program, spec, gateway, arguments or [])
     raise typer.Exit(exit_code)
 
 
 @contextmanager
 def _gateway(config: Path | None, port: int, model: str) -> Iterator[Gateway]:
     key = os.environ.get("TURNOUT_KEY") or _NO_KEY
-    root = None if config else running(port, key)
+    root = None if config else running_gateway(port, key)
     if root is not None:
         err.print(f"turnout: asking the gateway at {root}", style="dim")
         yield Gateway(root=root, key=key, model=model)
         return
-    need("serve", "turnout code")
-    with started(config, os.environ) as (own, secret):
-        err.print(f"turnout: started a gateway at {own} for this run", style="dim")
-        yield Gateway(root=own, key=secret, model=model)
+    require_extra("serve", "turnout code")
+    with started_gateway(config, os.environ) as (root, secret):
+        err.print(f"turnout: started a gateway at {root} for this run", style="dim")
+        yield Gateway(root=root, key=secret, model=model)
 
 
 def _run(program: str, agent: Agent, gateway: Gateway, arguments: list[str]) -> int:
     """Runs the agent to its end. Returns its exit code as a shell would."""
     setup = agent.setup(gateway)
-    kept = {name: value for name, value in os.environ.items() if name not in setup.without}
-    with _signals() as passed_to:
+    environ = {name: value for name, value in os.environ.items() if name not in setup.without}
+    with _passing_signals_on() as passed_to:
         process = subprocess.Popen(  # noqa: S603 -- the agent that was asked for
-            [program, *setup.arguments, *arguments], env={**kept, **setup.environ}
+            [program, *setup.arguments, *arguments], env={**environ, **setup.environ}
         )
         passed_to.append(process)
         exit_code = process.wait()
@@ -83,20 +83,20 @@ def _run(program: str, agent: Agent, gateway: Gateway, arguments: list[str]) -> 
 
 
 @contextmanager
-def _signals() -> Iterator[list["subprocess.Popen[bytes]"]]:
+def _passing_signals_on() -> Iterator[list["subprocess.Popen[bytes]"]]:
     """Passes signals on to these processes; a terminal sends its Ctrl-C to them itself."""
     processes: list[subprocess.Popen[bytes]] = []
-    at_terminal = any(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    has_terminal = any(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
     def pass_on(number: int, _: object) -> None:
-        if not (at_terminal and number == signal.SIGINT):
+        if not (has_terminal and number == signal.SIGINT):
             for process in processes:
                 process.send_signal(number)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, pass_on) for number in numbers}
+    previous = {number: signal.signal(number, pass_on) for number in numbers}
     try:
         yield processes
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -13,11 +13,11 @@ import typer
 
 from turnout.catalog import Deployment, Price
 from turnout.classifiers import Band
-from turnout.cli.asking import label_cost
 from turnout.cli.compare_quality import predicted_quality
-from turnout.cli.jsonl import Line, lines
-from turnout.cli.options import ConfigOption, JsonOption, silent_router
-from turnout.cli.show import out, print_json, print_table, tell_line, tracked
+from turnout.cli.jsonl import Line, read_lines
+from turnout.cli.labelling import label_cost
+from turnout.cli.options import ConfigOption, JsonOption, offline_router
+from turnout.cli.show import out, print_json, print_table, report_line, with_progress
 from turnout.core import ConfigError, Decision, RequestError, usd
 from turnout.core.plural import many
 from turnout.decision import input_tokens
@@ -52,8 +52,8 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare routed cost with one model for all, on your prompts. No model is called."""
-    with silent_router(config) as r:
-        cases, bad = _decided(r, file, output_tokens)
+    with offline_router(config) as r:
+        cases, bad = _read_cases(r, file, output_tokens)
         if not cases:
             raise ConfigError(f"{file}: has no usable prompt")
         report = _report(r, cases, _baseline(r, baseline))
@@ -69,29 +69,29 @@ def _baseline(r: Router, name: str | None) -> Deployment:
     catalog = r.parts.means.rules.catalog
     if name is None:
         return catalog.strongest()
-    found = catalog.find(name)
-    if found is None:
+    deployment = catalog.find(name)
+    if deployment is None:
         raise ConfigError(f"--baseline {name!r} is not configured; try {catalog.nearest(name)!r}")
-    return found
+    return deployment
 
 
-def _decided(r: Router, file: Path, assumed: int) -> tuple[list[Case], int]:
+def _read_cases(r: Router, file: Path, assumed_tokens: int) -> tuple[list[Case], int]:
     cases, bad = [], 0
     with opened(file) as source:
-        for line in tracked(lines(source), "compare"):
+        for line in with_progress(read_lines(source), "compare"):
             problem = line.error
             if problem is None:
                 try:
-                    cases.append(_case(line, r.route(line.messages), assumed))
+                    cases.append(_case(line, r.route(line.messages), assumed_tokens))
                 except RequestError as error:
                     problem = str(error)
             if problem is not None:
                 bad += 1
-                tell_line(file, line.number, problem)
+                report_line(file, line.number, problem)
     return cases, bad
 
 
-def _case(line: Line, decision: Decision, assumed: int) -> Case:
+def _case(line: Line, decision: Decision, assumed_tokens: int) -> Case:
     known = line.row.get("output_tokens")
     answer = line.row.get("answer", line.row.get("response"))
     if isinstance(known, int) and known >= 0:
@@ -99,57 +99,63 @@ def _case(line: Line, decision: Decision, assumed: int) -> Case:
     if isinstance(answer, str):
         tokens = count_tokens([answer], "o200k_base")
         return Case(line=line, decision=decision, output_tokens=tokens, measured=True)
-    return Case(line=line, decision=decision, output_tokens=assumed, measured=False)
+    return Case(line=line, decision=decision, output_tokens=assumed_tokens, measured=False)
 
 
 def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str, Any]:
     catalog = r.parts.means.rules.catalog
     served = [c for c in cases if c.decision.routes]
     blocked = [c for c in cases if c.decision.blocked]
-    chosen = _chosen(r, served)
-    likely = predicted_quality([c.decision for c in served], chosen, baseline)
-    routed = _routed(r, served)
-    inside = _inside(r, cases)
+    chosen = _chosen_deployments(r, served)
+    quality = predicted_quality([c.decision for c in served], chosen, baseline)
+    routed = _routed_cost(r, served)
+    unsure = _unsure_cases(r, cases)
     rows = {
-        f"always {baseline.model}": _fixed(baseline, served),
-        f"always {catalog.cheapest().model}": _fixed(catalog.cheapest(), served),
+        f"always {baseline.model}": _single_model_cost(baseline, served),
+        f"always {catalog.cheapest().model}": _single_model_cost(catalog.cheapest(), served),
         "routed, local classifier": routed,
-        "routed, hybrid": total([routed, _labels(r, inside)]),
-        "routed, LLM classifier": total([routed, _labels(r, cases)]),
+        "routed, hybrid": total([routed, _label_cost(r, unsure)]),
+        "routed, LLM classifier": total([routed, _label_cost(r, cases)]),
     }
-    against = rows[f"always {baseline.model}"]
+    baseline_cost = rows[f"always {baseline.model}"]
     return {
         "prompts": len(cases),
         "blocked": len(blocked),
-        "asked_by_hybrid": len(inside),
+        "asked_by_hybrid": len(unsure),
         "unroutable": len(cases) - len(served) - len(blocked),
         "measured_outputs": sum(c.measured for c in served),
         "assumed_outputs": sum(not c.measured for c in served),
         "baseline": baseline.model,
         "rows": [
-            {"what": what, "cost_usd": usd(pico), "saving": _saving(pico, against)}
-            for what, pico in rows.items()
+            {
+                "what": what,
+                "cost_usd": usd(cost_pico_usd),
+                "saving": _saving(cost_pico_usd, baseline_cost),
+            }
+            for what, cost_pico_usd in rows.items()
         ],
         "range": {
-            name: _saving(_routed(r, served, factor), _fixed(baseline, served, factor))
+            name: _saving(
+                _routed_cost(r, served, factor), _single_model_cost(baseline, served, factor)
+            )
             for name, factor in (("half the output", 0.5), ("double the output", 2.0))
         },
         "intents": _by_intent(r, cases, baseline),
-        "models": _mix(served),
-        "quality": "predicted" if likely else "not measured",
-        "predicted_quality": likely,
+        "models": _model_counts(served),
+        "quality": "predicted" if quality else "not measured",
+        "predicted_quality": quality,
         "recipe_claim": RECIPE_CLAIM,
     }
 
 
-def _inside(r: Router, cases: Sequence[Case]) -> list[Case]:
+def _unsure_cases(r: Router, cases: Sequence[Case]) -> list[Case]:
     """The prompts that a hybrid would ask a model about."""
     band = Band(**r.parts.config.classifier.band.model_dump())
     threshold = r.parts.means.rules.safety.threshold
     return [c for c in cases if band.holds(c.decision.prediction, threshold)]
 
 
-def _labels(r: Router, cases: Sequence[Case]) -> int | None:
+def _label_cost(r: Router, cases: Sequence[Case]) -> int | None:
     return label_cost(r, [c.line.messages for c in cases])[1]
 
 
@@ -157,7 +163,9 @@ def _tokens(case: Case, factor: float) -> int:
     return case.output_tokens if case.measured else round(case.output_tokens * factor)
 
 
-def _fixed(deployment: Deployment, cases: Sequence[Case], factor: float = 1.0) -> int | None:
+def _single_model_cost(
+    deployment: Deployment, cases: Sequence[Case], factor: float = 1.0
+) -> int | None:
     """The cost of all cases at one deployment, with prompts counted by its tokenizer."""
     if deployment.price is None:
         return None
@@ -168,41 +176,41 @@ def _fixed(deployment: Deployment, cases: Sequence[Case], factor: float = 1.0) -
     )
 
 
-def _chosen(r: Router, cases: Sequence[Case]) -> list[Deployment]:
+def _chosen_deployments(r: Router, cases: Sequence[Case]) -> list[Deployment]:
     deployments = r.parts.means.rules.catalog.deployments
     return [deployments[c.decision.routes[0].deployment] for c in cases]
 
 
-def _routed(r: Router, cases: Sequence[Case], factor: float = 1.0) -> int | None:
-    chosen = _chosen(r, cases)
-    return total([_fixed(d, [c], factor) for d, c in zip(chosen, cases, strict=True)])
+def _routed_cost(r: Router, cases: Sequence[Case], factor: float = 1.0) -> int | None:
+    chosen = _chosen_deployments(r, cases)
+    return total([_single_model_cost(d, [c], factor) for d, c in zip(chosen, cases, strict=True)])
 
 
-def _saving(pico: int | None, against: int | None) -> float | None:
-    return None if pico is None or not against else 1 - pico / against
+def _saving(cost_pico_usd: int | None, baseline_cost: int | None) -> float | None:
+    return None if cost_pico_usd is None or not baseline_cost else 1 - cost_pico_usd / baseline_cost
 
 
 def _by_intent(r: Router, cases: Sequence[Case], baseline: Deployment) -> list[dict[str, Any]]:
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         groups[case.decision.intent].append(case)
-    found = []
+    rows = []
     for intent, group in sorted(groups.items(), key=lambda item: -len(item[1])):
         served = [c for c in group if c.decision.routes]
-        routed, fixed = _routed(r, served), _fixed(baseline, served)
-        found.append(
+        routed, single = _routed_cost(r, served), _single_model_cost(baseline, served)
+        rows.append(
             {
                 "intent": intent,
                 "prompts": len(group),
-                "models": _mix(served),
+                "models": _model_counts(served),
                 "cost_usd": usd(routed),
-                "saving": _saving(routed, fixed),
+                "saving": _saving(routed, single),
             }
         )
-    return found
+    return rows
 
 
-def _mix(cases: Sequence[Case]) -> dict[str, int]:
+def _model_counts(cases: Sequence[Case]) -> dict[str, int]:
     return dict(Counter(case.decision.model or "" for case in cases).most_common())
 
 
@@ -236,10 +244,10 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _quality(report: dict[str, Any]) -> str:
-    likely = report["predicted_quality"]
-    if likely is None:
+    quality = report["predicted_quality"]
+    if quality is None:
         return str(report["quality"])
-    share, low, high = (_percent(likely[name]) for name in ("share", "low", "high"))
+    share, low, high = (_percent(quality[name]) for name in ("share", "low", "high"))
     return f"predicted: {share} of {report['baseline']}'s (95 %: {low} to {high})"
 
 

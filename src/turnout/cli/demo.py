@@ -6,7 +6,7 @@ import typer
 
 from turnout.cli.ask import answer_record, write_stream
 from turnout.cli.options import ConfigOption, JsonOption, LedgerOption, router
-from turnout.cli.show import notice, out, print_json, print_table, share
+from turnout.cli.show import out, print_json, print_table, relative_change, stand_in_notice
 from turnout.core import format_usd
 from turnout.core.plural import many
 from turnout.providers.weights import bundled
@@ -42,9 +42,9 @@ def demo(
             bundled()  # once and in front, not at every query
         conversations = _conversations(prompts)
         replies: list[tuple[str, Reply]] = []
-        line = notice(r)
-        if line and not json:
-            out.print(line, style="dim")
+        stand_in_line = stand_in_notice(r)
+        if stand_in_line and not json:
+            out.print(stand_in_line, style="dim")
         for messages in conversations:
             if len(messages) > 1:  # it follows an earlier answer
                 messages[1]["content"] = dict(replies)[messages[0]["content"]].text
@@ -68,13 +68,13 @@ def _conversations(prompts: list[str] | None) -> list[list[dict[str, Any]]]:
     return [*single, follow_up]
 
 
-def _answer(r: Router, messages: list[dict[str, Any]], longest: int, *, quiet: bool) -> Reply:
-    more: dict[str, Any] = {"max_tokens": longest}
+def _answer(r: Router, messages: list[dict[str, Any]], max_tokens: int, *, quiet: bool) -> Reply:
+    options: dict[str, Any] = {"max_tokens": max_tokens}
     if quiet:
-        reply: Reply = r.chat(messages, **more)
+        reply: Reply = r.chat(messages, **options)
         return reply
     out.print(f"\n> {messages[-1]['content']}", style="bold")
-    return write_stream(r, messages, more)
+    return write_stream(r, messages, options)
 
 
 def _table(r: Router, replies: list[tuple[str, Reply]]) -> None:
@@ -89,27 +89,27 @@ def _table(r: Router, replies: list[tuple[str, Reply]]) -> None:
     answered = ", ".join(dict.fromkeys(reply.receipt.answered_by or "" for reply in served))
     out.print(
         f"{many(len(replies), 'request')}: {format_usd(routed)} routed, "
-        f"{format_usd(strongest)} with {name} for all ({share(routed, strongest)}); "
+        f"{format_usd(strongest)} with {name} for all ({relative_change(routed, strongest)}); "
         f"answered by {answered or 'nobody'}",
     )
 
 
 def _row(prompt: str, reply: Reply) -> tuple[str, ...]:
-    decision, paid = reply.decision, reply.receipt
+    decision, receipt = reply.decision, reply.receipt
     query = prompt if len(prompt) <= 48 else prompt[:47] + "…"
     if decision.blocked:
         return (
             query, decision.intent, f"{decision.confidence:.2f}", "blocked", decision.blocked,
             "0", format_usd(0), "",
         )  # fmt: skip
-    tokens = f"{paid.usage.total_input}+{paid.usage.total_output}"
+    tokens = f"{receipt.usage.total_input}+{receipt.usage.total_output}"
     return (
         query,
         decision.intent,
         f"{decision.confidence:.2f}",
-        paid.chosen_model or "",
+        receipt.chosen_model or "",
         decision.reason,
         tokens,
-        format_usd(paid.list_cost_pico_usd),
-        share(paid.list_cost_pico_usd, paid.strongest_pico_usd),
+        format_usd(receipt.list_cost_pico_usd),
+        relative_change(receipt.list_cost_pico_usd, receipt.strongest_pico_usd),
     )

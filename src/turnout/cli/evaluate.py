@@ -8,13 +8,13 @@ import numpy as np
 import orjson
 import typer
 
-from turnout.cli.as_served import as_served
-from turnout.cli.extras import need
-from turnout.cli.files import make_room, store, written
-from turnout.cli.jsonl import line_of
+from turnout.cli.as_served import replay_as_served
+from turnout.cli.extras import require_extra
+from turnout.cli.files import output_file, prepare_target, write_whole
+from turnout.cli.jsonl import json_line
 from turnout.cli.options import JsonOption
 from turnout.cli.policy_specs import POLICIES, policy_of
-from turnout.cli.show import err, out, print_json, print_table, waiting
+from turnout.cli.show import err, out, print_json, print_table, status_line
 from turnout.cli.tables import TableOption, read_tables
 from turnout.core import ConfigError
 from turnout.core.plural import many
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from turnout.evaluation.driver import Replayed
     from turnout.policies import Policy
 
-_NAMED = 6
-_DRAWN = {".png", ".svg"}
+_MOST_PICKS_SHOWN = 6
+_PLOT_FORMATS = {".png", ".svg"}
 _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
 
 
@@ -48,7 +48,7 @@ def evaluate(
     unpriced: Annotated[
         bool, typer.Option("--unpriced", help="Keep models without costs beside priced ones.")
     ] = False,
-    drawn: Annotated[
+    plot_file: Annotated[
         Path | None, typer.Option("--plot", help="Cost-quality plot, .png or .svg.")
     ] = None,
     picks: Annotated[
@@ -66,30 +66,32 @@ def evaluate(
     from turnout.evaluation import evaluate as run
     from turnout.evaluation import plot
 
-    _check_places(table, drawn, picks, save)
-    if drawn is not None:
-        need("plot", "--plot")
+    _check_places(table, plot_file, picks, save)
+    if plot_file is not None:
+        require_extra("plot", "--plot")
         if len(table) > 1:
             raise ConfigError("--plot draws a single table; give one --table")
     tables = [one.answered().costed(unpriced=unpriced) for one in read_tables(table)]
     for name, note in ((one.name, note) for one in tables for note in one.notes):
         err.print(f"turnout: {name}: {note}")
-    specs, ends = policy or list(_DEFAULT), [_pair(pair, one) for one in tables]
+    specs, pairs = policy or list(_DEFAULT), [_read_pair(pair, one) for one in tables]
     _check_margins(specs, bundle)
-    opened = None if bundle is None else open_bundle(bundle)
-    policies = [_policies(specs, one, opened, config) for one in tables]
-    known = _predictions(tables, opened)
-    with waiting("replaying, and drawing intervals"):
-        each = zip(tables, policies, known, ends, strict=True)
-        reports = [run(one, rules, told, pair=two) for one, rules, told, two in each]
-    if drawn is not None:
-        plot(reports[0], drawn)
+    loaded = None if bundle is None else open_bundle(bundle)
+    policies = [_policies(specs, one, loaded, config) for one in tables]
+    predicted = _predictions(tables, loaded)
+    with status_line("replaying, and drawing intervals"):
+        inputs = zip(tables, policies, predicted, pairs, strict=True)
+        reports = [
+            run(one, rules, predictions, pair=ends) for one, rules, predictions, ends in inputs
+        ]
+    if plot_file is not None:
+        plot(reports[0], plot_file)
     if picks is not None:
         _write_picks(picks, tables, reports)
     records = [report.as_dict() for report in reports]
     record = records[0] if len(records) == 1 else {"tables": records}
     if save is not None:
-        store(save, orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n")
+        write_whole(save, orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n")
     if json:
         print_json(record)
     else:
@@ -97,14 +99,12 @@ def evaluate(
             _show(report)
 
 
-def _write_picks(
-    place: Path, tables: "Sequence[OutcomeTable]", reports: "Sequence[Report]"
-) -> None:
+def _write_picks(path: Path, tables: "Sequence[OutcomeTable]", reports: "Sequence[Report]") -> None:
     from turnout.evaluation import picks
 
-    with written(place) as file:
+    with output_file(path) as file:
         for table, report in zip(tables, reports, strict=True):
-            file.writelines(map(line_of, picks(table, report)))
+            file.writelines(map(json_line, picks(table, report)))
 
 
 def _policies(
@@ -122,23 +122,23 @@ def _policies(
         if isinstance(rule, CheapestAboveQuality) and rule.share(None) != rule.quality:
             err.print(f"turnout: {spec}: calibrated, so the share is {rule.share(None):g}")
     if config is not None:
-        found["served"] = as_served(table, config)
+        found["served"] = replay_as_served(table, config)
     return found
 
 
 def _check_places(
-    tables: Sequence[Path], drawn: Path | None, picks: Path | None, save: Path | None
+    tables: Sequence[Path], plot_file: Path | None, picks: Path | None, save: Path | None
 ) -> None:
     """Checks and makes the folders to write to, before training takes its time."""
     if save is not None and str(save) == "-":
         raise ConfigError("--out -: --json prints what --out writes; name a file, or give --json")
     if picks is not None and str(picks) == "-":
         raise ConfigError("--picks -: standard output has the report; name a file")
-    for place in (drawn, picks, save):
-        if place is not None:
-            make_room(place, tables, "result")
-    if drawn is not None and drawn.suffix.lower() not in _DRAWN:
-        raise ConfigError(f"--plot {drawn}: name it .png or .svg")
+    for path in (plot_file, picks, save):
+        if path is not None:
+            prepare_target(path, tables, "result")
+    if plot_file is not None and plot_file.suffix.lower() not in _PLOT_FORMATS:
+        raise ConfigError(f"--plot {plot_file}: name it .png or .svg")
 
 
 def _check_margins(specs: list[str], bundle: Path | None) -> None:
@@ -157,21 +157,21 @@ def _predictions(tables: "Sequence[OutcomeTable]", bundle: "Bundle | None") -> "
 
     if bundle is not None:
         return [predictions(table, bundle) for table in tables]
-    whose = "the table" if len(tables) == 1 else "the tables"
-    err.print(f"turnout: no bundle given: five grouped folds of {whose}")
-    with waiting("training on five grouped folds"):
+    source = "the table" if len(tables) == 1 else "the tables"
+    err.print(f"turnout: no bundle given: five grouped folds of {source}")
+    with status_line("training on five grouped folds"):
         found = grouped_folds(tables)
     notes = ("predictions are out of fold (5 folds)",)
     return [Predictions(success=success, notes=notes) for success in found]
 
 
-def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:
+def _read_pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:
     if pair is None:
         return None
     known = {model.strip(): model for model in table.models}
     parts = pair.split(",")
-    halves = [(",".join(parts[:n]).strip(), ",".join(parts[n:]).strip()) for n in range(len(parts))]
-    found = [(known[weak], known[strong]) for weak, strong in halves if {weak, strong} <= {*known}]
+    splits = [(",".join(parts[:n]).strip(), ",".join(parts[n:]).strip()) for n in range(len(parts))]
+    found = [(known[weak], known[strong]) for weak, strong in splits if {weak, strong} <= {*known}]
     if len(found) != 1:
         raise ConfigError(
             f"--pair {pair!r}: give two of the table's models, WEAK,STRONG: "
@@ -196,37 +196,46 @@ def _show(report: "Report") -> None:
         f"{report.table}: {many(report.prompts, 'prompt')} x {report.models} models",
         ("policy", *columns),
         [
-            (row.name, *(_shown(getattr(row, name), shape) for name, shape in columns.values()))
+            (
+                row.name,
+                *(
+                    _format_figure(getattr(row, name), template)
+                    for name, template in columns.values()
+                ),
+            )
             for row in report.rows
         ],
     )
     print_table(
         "picks",
         ("policy", "share of requests that each model answers"),
-        [(row.name, _picked(row.picks)) for row in report.rows if row.picks],
+        [(row.name, _format_picks(row.picks)) for row in report.rows if row.picks],
     )
     print_table(
         "predictions",
         ("figure", "value"),
-        [(name, _shown(figure, "{:.4f}")) for name, figure in report.curve.figures.items()],
+        [(name, _format_figure(figure, "{:.4f}")) for name, figure in report.curve.figures.items()],
     )
     for note in report.notes:
         out.print(f"note: {note}")
 
 
-def _shown(figure: "Figure", shape: str) -> str:
+def _format_figure(figure: "Figure", template: str) -> str:
     """The value and half the width of its 95 % interval; JSON has both ends."""
     if np.isnan(figure.value):
         return "unknown"
     # Adding zero turns a negative one into a plain one.
-    shown = shape.format(round(figure.value, 6) + 0.0)
+    shown = template.format(round(figure.value, 6) + 0.0)
     if np.isnan(figure.low):
         return shown
-    return f"{shown} ±{shape.replace('+', '').format((figure.high - figure.low) / 2)}"
+    return f"{shown} ±{template.replace('+', '').format((figure.high - figure.low) / 2)}"
 
 
-def _picked(picks: Mapping[str, "Figure"]) -> str:
+def _format_picks(picks: Mapping[str, "Figure"]) -> str:
     """The models picked most, and how many more there are."""
-    parts = [f"{model} {_shown(share, '{:.0%}')}" for model, share in list(picks.items())[:_NAMED]]
+    parts = [
+        f"{model} {_format_figure(share, '{:.0%}')}"
+        for model, share in list(picks.items())[:_MOST_PICKS_SHOWN]
+    ]
     more = len(picks) - len(parts)
     return ", ".join([*parts, f"{more} more"] if more > 0 else parts)

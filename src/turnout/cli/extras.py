@@ -18,15 +18,15 @@ EXTRA_OF = {
 }
 
 
-def lacking(error: ModuleNotFoundError) -> ConfigError | None:
+def missing_extra(error: ModuleNotFoundError) -> ConfigError | None:
     """What to install, if an extra has the module that was not found; else None."""
     extra = EXTRA_OF.get((error.name or "").partition(".")[0])
     return ConfigError(f"this needs {error.name}: {install_command(extra)}") if extra else None
 
 
-def need(extra: str, command: str) -> None:
+def require_extra(extra: str, command: str) -> None:
     """Raises ConfigError if a module of ``extra``, which ``command`` needs, is missing."""
-    modules = [module for module, brought_by in EXTRA_OF.items() if brought_by == extra]
+    modules = [module for module, extra_name in EXTRA_OF.items() if extra_name == extra]
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         raise ConfigError(f"{command} needs {', '.join(missing)} too: {install_command(extra)}")

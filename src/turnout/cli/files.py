@@ -12,37 +12,37 @@ from typing import BinaryIO, cast
 from turnout.core import ConfigError
 
 
-def check_apart(source: Path, target: Path, what: str) -> None:
+def check_different_files(source: Path, target: Path, what: str) -> None:
     """Raises ConfigError if ``what`` would be written over the file that is read."""
     if source.exists() and target.exists() and source.samefile(target):
         raise ConfigError(f"{target} is the file to read; write the {what} elsewhere")
 
 
-def make_room(place: Path, sources: Iterable[Path], what: str) -> None:
+def prepare_target(target: Path, sources: Iterable[Path], what: str) -> None:
     """Makes the file's folder, before long work begins.
 
     Raises ConfigError if the file cannot be written or is a source.
     """
-    _check_named(place)
-    if place.is_dir():
-        raise ConfigError(f"{place} is a folder; name the file to write")
-    check_folder(place.parent)
+    _check_named(target)
+    if target.is_dir():
+        raise ConfigError(f"{target} is a folder; name the file to write")
+    check_folder(target.parent)
     for source in sources:
-        check_apart(source, place, what)
-    place.parent.mkdir(parents=True, exist_ok=True)
+        check_different_files(source, target, what)
+    target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def check_folder(folder: Path) -> None:
     """Raises ConfigError if the folder can neither be written nor made."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise ConfigError(f"{there} is a file; name another place")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"{there}: cannot be written; name another place")
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"{existing} is a file; name another place")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"{existing}: cannot be written; name another place")
 
 
 @contextmanager
-def written(target: Path) -> Iterator[BinaryIO]:
+def output_file(target: Path) -> Iterator[BinaryIO]:
     """The file to write, gzipped if its name ends in ``.gz``; standard output for ``-``.
 
     Raises ConfigError.
@@ -52,22 +52,22 @@ def written(target: Path) -> Iterator[BinaryIO]:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         else:
-            with _opened(target) as file:
+            with _open(target) as file:
                 yield file
     except BrokenPipeError:
         raise  # the reader has seen enough, which is no error
     except OSError as error:
-        raise _unwritten(target, error) from error
+        raise _write_error(target, error) from error
 
 
-def _opened(target: Path) -> BinaryIO:
+def _open(target: Path) -> BinaryIO:
     """The open file, gzipped if its name ends in ``.gz``."""
     if target.suffix == ".gz":
         return cast("BinaryIO", gzip.open(target, "wb"))
     return target.open("wb")
 
 
-def store(target: Path, data: bytes) -> None:
+def write_whole(target: Path, data: bytes) -> None:
     """Write a whole file, or leave what was there. Raises ConfigError."""
     _check_named(target)
     try:
@@ -76,7 +76,7 @@ def store(target: Path, data: bytes) -> None:
         else:
             _replace(target.resolve(), data)
     except OSError as error:
-        raise _unwritten(target, error) from error
+        raise _write_error(target, error) from error
 
 
 def _check_named(target: Path) -> None:
@@ -86,16 +86,16 @@ def _check_named(target: Path) -> None:
 
 def _replace(target: Path, data: bytes) -> None:
     """The file with other contents and the same mode, at once."""
-    part = target.with_name(f".{target.name[:200]}.{os.getpid()}")
+    partial = target.with_name(f".{target.name[:200]}.{os.getpid()}")
     try:
-        part.write_bytes(data)
+        partial.write_bytes(data)
         if target.exists():
-            shutil.copymode(target, part)
-        part.replace(target)
+            shutil.copymode(target, partial)
+        partial.replace(target)
     except OSError:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 
-def _unwritten(target: Path, error: OSError) -> ConfigError:
+def _write_error(target: Path, error: OSError) -> ConfigError:
     return ConfigError(f"{target}: cannot be written ({error.strerror})")

@@ -14,15 +14,15 @@ import orjson
 from turnout.catalog import Deployment, build
 from turnout.catalog.presets import presets
 from turnout.catalog.served import is_other_model
-from turnout.cli.providers_here import Found
+from turnout.cli.providers_here import FoundProvider
 from turnout.config import load_mapping
 from turnout.core import ConfigError, usd_from_pico
 
 ROLES = ("fast", "strong", "coder")
 _INTENTS = {"simple_qa": "fast", "creative": "strong", "code": "coder"}
 _BILLIONS = re.compile(r"(\d+(?:\.\d+)?)b\b")
-_NO_CHAT = re.compile(r"embed|bge|minilm|e5-|rerank|whisper|tts|guard|clip", re.IGNORECASE)
-_FURTHEST = 56
+_NOT_CHAT = re.compile(r"embed|bge|minilm|e5-|rerank|whisper|tts|guard|clip", re.IGNORECASE)
+_COMMENT_COLUMN = 56
 _HEAD = "# Written by turnout init. All of it is yours to change: docs/configuration.md."
 
 # What a line of the file says, and the comment after it.
@@ -33,7 +33,7 @@ Line = tuple[str, str]
 class Choice:
     """A model chosen for a role: its ``deployment``, and the provider that was ``found``."""
 
-    found: Found
+    found: FoundProvider
     deployment: Deployment
 
     @property
@@ -46,14 +46,16 @@ class Choice:
         """USD per million tokens of input and output, with at least two decimals."""
         price = self.deployment.price
         rates = (price.rates.input, price.rates.output) if price else (0, 0)
-        read, written = (usd_from_pico(rate * 10**6).normalize() for rate in rates)
-        return _dollars(read), _dollars(written)
+        input_usd, output_usd = (usd_from_pico(rate * 10**6).normalize() for rate in rates)
+        return _dollars(input_usd), _dollars(output_usd)
 
     @property
     def cost(self) -> str:
         """The price in words."""
-        read, written = self.usd_per_mtok
-        return "free" if self.found.local else f"${read} read, ${written} written a million tokens"
+        if self.found.is_local:
+            return "free"
+        input_usd, output_usd = self.usd_per_mtok
+        return f"${input_usd} read, ${output_usd} written a million tokens"
 
 
 def _dollars(amount: Decimal) -> str:
@@ -61,52 +63,57 @@ def _dollars(amount: Decimal) -> str:
     return f"{amount:f}" if isinstance(exponent, int) and exponent < -2 else f"{amount:.2f}"
 
 
-def chosen(found: Sequence[Found], environ: Mapping[str, str]) -> dict[str, Choice]:
+def choose_models(found: Sequence[FoundProvider], environ: Mapping[str, str]) -> dict[str, Choice]:
     """The models for ``fast``, ``strong`` and ``coder``; empty if none can be chosen.
 
     The cheapest of what each provider has for ``fast`` and ``coder``, the dearest for ``strong``;
     on this machine the smallest and the largest, by the sizes in their names.
     """
     offers = {role: list(_offers(found, role, environ)) for role in ROLES}
-    picked = {
+    best = {
         "fast": min(offers["fast"], key=_cost, default=None),
         "strong": max(offers["strong"], key=_cost, default=None),
         "coder": min(offers["coder"], key=_cost, default=None),
     }
-    spare = picked["strong"] or picked["fast"]
-    whole = {role: choice or spare for role, choice in picked.items()}
+    fallback = best["strong"] or best["fast"]
+    whole = {role: choice or fallback for role, choice in best.items()}
     return {role: choice for role, choice in whole.items() if choice is not None}
 
 
-def text(roles: Mapping[str, Choice]) -> str:
+def settings_text(roles: Mapping[str, Choice]) -> str:
     """The file; a model that has two roles is named once."""
-    names, alone = _names(roles), _one_provider(roles)
+    names, single_provider = _names(roles), _has_one_provider(roles)
     lines = [
         *_providers(roles),
         ("models:", "name: model; turnout doctor tries each of them"),
-        *(_model(role, roles[role], alone=alone) for role in dict.fromkeys(names.values())),
+        *(
+            _model(role, roles[role], single_provider=single_provider)
+            for role in dict.fromkeys(names.values())
+        ),
         ("intents:", "which kind of prompt goes to which; add your own"),
         *((f"  {intent}: {names[role]}", "") for intent, role in _INTENTS.items()),
         ("  unsafe: block", "gets the refusal, and no model is asked"),
         (f"default: {names['fast']}", "all other prompts, and those in doubt"),
         ("refusal: I can't help with that.", ""),
     ]
-    width = min(_FURTHEST, max(len(said) for said, comment in lines if comment))
-    written = [f"{said.ljust(width)}  # {why}" if why else said for said, why in lines]
-    return "\n".join([_HEAD, *written]) + "\n"
+    width = min(_COMMENT_COLUMN, max(len(line) for line, comment in lines if comment))
+    aligned = [f"{line.ljust(width)}  # {comment}" if comment else line for line, comment in lines]
+    return "\n".join([_HEAD, *aligned]) + "\n"
 
 
-def _offers(found: Sequence[Found], role: str, environ: Mapping[str, str]) -> Iterator[Choice]:
+def _offers(
+    found: Sequence[FoundProvider], role: str, environ: Mapping[str, str]
+) -> Iterator[Choice]:
     """What each provider has for the role: the first model that is listed and has a price."""
-    for one in found:
-        wanted = _local(one, role) if one.local else _picks(one, role)
-        priced = (_priced(one, model, environ) for model in wanted)
+    for candidate in found:
+        wanted = _local(candidate, role) if candidate.is_local else _picks(candidate, role)
+        priced = (_priced(candidate, model, environ) for model in wanted)
         first = next((deployment for deployment in priced if deployment is not None), None)
         if first is not None:
-            yield Choice(found=one, deployment=first)
+            yield Choice(found=candidate, deployment=first)
 
 
-def _picks(found: Found, role: str) -> list[str]:
+def _picks(found: FoundProvider, role: str) -> list[str]:
     known = presets()[found.name]["picks"].get(role, ())
     if found.listed is None:
         return list(known)
@@ -117,9 +124,9 @@ def _picks(found: Found, role: str) -> list[str]:
     ]
 
 
-def _local(found: Found, role: str) -> list[str]:
+def _local(found: FoundProvider, role: str) -> list[str]:
     """The models of a server on this machine, the best for the role first."""
-    chats = [model for model in found.listed or () if not _NO_CHAT.search(model)]
+    chats = [model for model in found.listed or () if not _NOT_CHAT.search(model)]
     if role == "coder":
         chats = [model for model in chats if "code" in model.casefold()]
     return sorted(chats, key=_billions, reverse=role != "fast")
@@ -130,10 +137,10 @@ def _billions(model: str) -> float:
     return max(map(float, sizes), default=0.0)
 
 
-def _priced(found: Found, model: str, environ: Mapping[str, str]) -> Deployment | None:
-    place = {found.name: {"base_url": found.provider.base_url}} if found.moved else {}
+def _priced(found: FoundProvider, model: str, environ: Mapping[str, str]) -> Deployment | None:
+    providers = {found.name: {"base_url": found.provider.base_url}} if found.is_moved else {}
     settings = {
-        "providers": place,
+        "providers": providers,
         "models": {"one": {"model": model, "provider": found.name}},
         "default": "one",
     }
@@ -158,28 +165,28 @@ def _names(roles: Mapping[str, Choice]) -> dict[str, str]:
     }
 
 
-def _one_provider(roles: Mapping[str, Choice]) -> bool:
+def _has_one_provider(roles: Mapping[str, Choice]) -> bool:
     return len({choice.found.name for choice in roles.values()}) == 1
 
 
 def _providers(roles: Mapping[str, Choice]) -> Iterator[Line]:
     used = {choice.found.name: choice.found for choice in roles.values()}
-    moved = [found for found in used.values() if found.moved]
+    moved = [found for found in used.values() if found.is_moved]
     if moved:
         yield "providers:", ""
         for found in moved:
             yield f"  {found.name}: {{base_url: {_quoted(found.provider.base_url)}}}", ""
-    if _one_provider(roles):
+    if _has_one_provider(roles):
         (found,) = used.values()
         variable = found.provider.api_key_env
-        why = f"its key is read from {variable}" if variable else "runs on this machine"
-        yield f"provider: {found.name}", why
+        comment = f"its key is read from {variable}" if variable else "runs on this machine"
+        yield f"provider: {found.name}", comment
 
 
-def _model(role: str, choice: Choice, *, alone: bool) -> Line:
+def _model(role: str, choice: Choice, *, single_provider: bool) -> Line:
     model = _quoted(choice.model)
-    said = model if alone else f"{{model: {model}, provider: {choice.found.name}}}"
-    return f"  {role}: {said}", choice.cost
+    value = model if single_provider else f"{{model: {model}, provider: {choice.found.name}}}"
+    return f"  {role}: {value}", choice.cost
 
 
 def _quoted(value: str) -> str:

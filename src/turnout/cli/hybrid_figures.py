@@ -12,10 +12,10 @@ from typing import Any
 
 from turnout.classifiers import Band
 from turnout.classifiers.calibration import Labelled
-from turnout.cli.asking import Decided, asking, label_cost
 from turnout.cli.jsonl import Line
+from turnout.cli.labelling import DecidedLine, label_cost, line_decider
 from turnout.cli.options import router_of
-from turnout.cli.show import tracked
+from turnout.cli.show import with_progress
 from turnout.config import Config
 from turnout.core import UNSAFE, usd
 from turnout.decision import label_parents, served_intent
@@ -45,16 +45,16 @@ def hybrid_figures(
     """The band's share of the prompts, its share of wrong local labels, cost and gain."""
     intents = frozenset(config.intents) - {UNSAFE} if config else None
     folded = label_parents(intents or ())
-    inside = [
+    in_band = [
         _Case(line=line, wanted=folded.get(wanted, wanted), local=_local(row, intents))
         for line, row, wanted in ((line, row, row[1]) for line, row in zip(good, rows, strict=True))
         if band.holds(row[0], threshold)
     ]
-    wrong = sum(case.local != case.wanted for case in inside)
+    wrong = sum(case.local != case.wanted for case in in_band)
     found: dict[str, Any] = {
         "band": {"confidence": band.confidence, "unsafe": band.unsafe},
-        "share_asked": len(inside) / len(rows),
-        "local_wrong_inside": wrong / max(len(inside), 1),
+        "share_asked": len(in_band) / len(rows),
+        "local_wrong_inside": wrong / max(len(in_band), 1),
         "most_it_could_gain": wrong / len(rows),
         "model": None,
         "cost_usd_per_1000": None,
@@ -63,14 +63,14 @@ def hybrid_figures(
     if config is None:
         return found
     with _router(config, ledger=ledger) as r:
-        model, cost = label_cost(r, [case.line.messages for case in inside])
+        model, cost = label_cost(r, [case.line.messages for case in in_band])
         found |= {"model": model, "cost_usd_per_1000": _per_1000(cost, len(rows))}
-        if ask and inside and r.parts.label_model is not None:
-            found["asked"] = _asked(r, inside, len(rows))
+        if ask and in_band and r.parts.label_model is not None:
+            found["asked"] = _measured(r, in_band, len(rows))
     return found
 
 
-def shown(found: dict[str, Any]) -> Iterator[str]:
+def figure_lines(found: dict[str, Any]) -> Iterator[str]:
     """The figures in words."""
     model = found["model"] or "a model"
     yield (
@@ -90,8 +90,8 @@ def shown(found: dict[str, Any]) -> Iterator[str]:
             f"{asked['latency_ms']['p50']:.0f} ms at the median, {asked['latency_ms']['p95']:.0f} "
             f"ms at the 95th percentile"
         )
-        for why, times in asked["failures"].items():
-            yield f"  no label {times} times: {why}"
+        for failure, number in asked["failures"].items():
+            yield f"  no label {number} times: {failure}"
 
 
 def _router(config: Config, *, ledger: bool) -> Router:
@@ -100,13 +100,13 @@ def _router(config: Config, *, ledger: bool) -> Router:
     return router_of(config.model_copy(update={"classifier": section}), ledger=ledger)
 
 
-def _asked(r: Router, inside: Sequence[_Case], prompts: int) -> dict[str, Any]:
-    with asking(r) as ask:
-        count = len(inside)
-        decided = list(tracked(ask([case.line for case in inside]), "ask", count))
-    pairs = list(zip(inside, decided, strict=True))
+def _measured(r: Router, in_band: Sequence[_Case], prompts: int) -> dict[str, Any]:
+    with line_decider(r) as ask:
+        count = len(in_band)
+        decided = list(with_progress(ask([case.line for case in in_band]), "ask", count))
+    pairs = list(zip(in_band, decided, strict=True))
     right = sum(decision.intent == case.wanted for case, (decision, _) in pairs)
-    before = sum(case.local == case.wanted for case in inside)
+    before = sum(case.local == case.wanted for case in in_band)
     calls = [outcome for _, outcomes in decided for outcome in outcomes]
     cost = total([call.cost_pico_usd for call in calls])
     failures = Counter(d.prediction.label_failure for d, _ in decided)
@@ -123,12 +123,16 @@ def _asked(r: Router, inside: Sequence[_Case], prompts: int) -> dict[str, Any]:
     }
 
 
-def _latency(decided: Sequence[Decided]) -> dict[str, float]:
-    taken = [outcome.latency_ms for _, outcomes in decided for outcome in outcomes]
-    if not taken:
+def _latency(decided: Sequence[DecidedLine]) -> dict[str, float]:
+    latencies_ms = [outcome.latency_ms for _, outcomes in decided for outcome in outcomes]
+    if not latencies_ms:
         return {"p50": 0.0, "p95": 0.0}
-    cuts = quantiles(taken, n=100, method="inclusive") if len(taken) > 1 else taken * 99
-    return {"p50": cuts[49], "p95": cuts[94]}
+    percentiles = (
+        quantiles(latencies_ms, n=100, method="inclusive")
+        if len(latencies_ms) > 1
+        else latencies_ms * 99
+    )
+    return {"p50": percentiles[49], "p95": percentiles[94]}
 
 
 def _local(row: Labelled, intents: frozenset[str] | None) -> str:

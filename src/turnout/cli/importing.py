@@ -38,7 +38,7 @@ def import_(
     """
     found = (_of_litellm if kind == "litellm" else _of_semantic_router)(text_of(path), str(path))
     text = yaml.safe_dump(found.settings, sort_keys=False, allow_unicode=True, width=100)
-    load_mapping(found.settings, _Anything(), name="the result")
+    load_mapping(found.settings, _AnyVariable(), name="the result")
     for line in found.left_out:
         err.print(line, style="dim")
     if to is None:
@@ -53,7 +53,7 @@ def import_(
 
 def _of_litellm(text: str, name: str) -> Imported:
     found = litellm.import_config(parse_yaml(text, name)[0], name)
-    _price(found)
+    _mark_unpriced(found)
     return found
 
 
@@ -69,28 +69,28 @@ def _of_semantic_router(text: str, name: str) -> Imported:
     return semantic_router.import_config(routes, name, base, LocalClassifier.load(None).intents)
 
 
-def _price(found: Imported) -> None:
+def _mark_unpriced(found: Imported) -> None:
     """Marks deployments without a known price as such; otherwise the file would be refused."""
     providers = found.settings.get("providers", {})
     for name, model in found.settings["models"].items():
-        for place in model.get("deployments", [model]):
-            alone = {"model": place["model"], "provider": place["provider"]}
-            if "price" in place or _is_priced(providers, alone):
+        for deployment in model.get("deployments", [model]):
+            model_only = {"model": deployment["model"], "provider": deployment["provider"]}
+            if "price" in deployment or _is_priced(providers, model_only):
                 continue
-            place["price"] = "unknown"
-            found.left_out.append(f"{name}: no price is known for {place['model']}; add it")
+            deployment["price"] = "unknown"
+            found.left_out.append(f"{name}: no price is known for {deployment['model']}; add it")
 
 
 def _is_priced(providers: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
     settings = {"providers": providers, "models": {"one": model}, "default": "one"}
     try:
-        build(load_mapping(settings, _Anything()), _Anything())
+        build(load_mapping(settings, _AnyVariable()), _AnyVariable())
     except ConfigError:
         return False
     return True
 
 
-class _Anything(Mapping[str, str]):
+class _AnyVariable(Mapping[str, str]):
     """An environment in which every variable is set, as they may be where the file is used."""
 
     def __getitem__(self, name: str) -> str:

@@ -9,9 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from turnout.catalog import build
-from turnout.cli.first_settings import Choice, chosen, text
+from turnout.cli.first_settings import Choice, choose_models, settings_text
 from turnout.cli.options import JsonOption
-from turnout.cli.providers_here import Found, asked, on_this_machine, with_keys
+from turnout.cli.providers_here import (
+    FoundProvider,
+    on_this_machine,
+    providers_with_keys,
+    with_models,
+)
 from turnout.cli.show import out, print_json
 from turnout.config import load_text
 from turnout.config.load import recipe
@@ -26,11 +31,11 @@ _RECIPE = """\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _First:
+class _FirstConfig:
     """The file's text, and what was found for it; without ``roles`` if it is the recipe."""
 
     text: str
-    found: Sequence[Found]
+    found: Sequence[FoundProvider]
     roles: Mapping[str, Choice]
 
 
@@ -63,7 +68,7 @@ def init(
     """
     if not (print_only or force) and target.exists():
         raise ConfigError(f"{target}: is there already; --force replaces it, --print shows another")
-    first = _first(os.environ, ask=ask, local=local)
+    first = _first_config(os.environ, ask=ask, local=local)
     build(load_text(first.text), os.environ)  # a file that cannot be loaded is not written
     if not print_only:
         with target.open("w" if force else "x", encoding="utf-8") as file:
@@ -79,38 +84,41 @@ def init(
 
 def first_settings(environ: Mapping[str, str]) -> dict[str, Any]:
     """The settings that would be written here without --ask. Raises ConfigError."""
-    return parse_yaml(_first(environ, ask=False, local=False).text, "turnout init")[0]
+    return parse_yaml(_first_config(environ, ask=False, local=False).text, "turnout init")[0]
 
 
-def _first(environ: Mapping[str, str], *, ask: bool, local: bool | None) -> _First:
-    found = with_keys(environ)
+def _first_config(environ: Mapping[str, str], *, ask: bool, local: bool | None) -> _FirstConfig:
+    found = providers_with_keys(environ)
     if ask:
-        found = asked(found)
+        found = with_models(found)
     if local or (local is None and not found):
-        here = asked(on_this_machine(environ))
-        found = (*found, *(one for one in here if one.listed))
-    roles = chosen(found, environ)
+        local_servers = with_models(on_this_machine(environ))
+        found = (
+            *found,
+            *(candidate for candidate in local_servers if candidate.listed),
+        )
+    roles = choose_models(found, environ)
     if found and not roles:
-        names = ", ".join(one.name for one in found)
+        names = ", ".join(candidate.name for candidate in found)
         raise ConfigError(
             f"{names}: lists no model that is known here; name models and their prices yourself, "
             "as docs/configuration.md shows"
         )
     if not roles:
-        return _First(text=_RECIPE + recipe(), found=found, roles={})
-    return _First(text=text(roles), found=found, roles=roles)
+        return _FirstConfig(text=_RECIPE + recipe(), found=found, roles={})
+    return _FirstConfig(text=settings_text(roles), found=found, roles=roles)
 
 
-def _show(first: _First) -> None:
-    for one in first.found:
-        out.print(f"found {one.name}: {_told(one)}")
+def _show(first: _FirstConfig) -> None:
+    for candidate in first.found:
+        out.print(f"found {candidate.name}: {_provider_line(candidate)}")
     for role, choice in first.roles.items():
         out.print(f"{role}: {choice.model} at {choice.found.name}, {choice.cost}")
     if not first.roles:
         out.print("no key of a known provider found: the embedded model answers until there is one")
 
 
-def _next(first: _First) -> str:
+def _next(first: _FirstConfig) -> str:
     """The commands to run next."""
     if first.roles:
         return "turnout doctor, then turnout serve"
@@ -121,25 +129,25 @@ def _next(first: _First) -> str:
     return "turnout demo, then turnout serve"
 
 
-def _told(found: Found) -> str:
+def _provider_line(found: FoundProvider) -> str:
     where = found.provider.api_key_env or found.provider.base_url
     if found.problem:
         return f"{where}, which could not be asked: {found.problem}"
     return where if found.listed is None else f"{where}, {len(found.listed)} models"
 
 
-def _record(first: _First, target: Path | None) -> dict[str, Any]:
+def _record(first: _FirstConfig, target: Path | None) -> dict[str, Any]:
     return {
         "file": None if target is None else str(target),
         "found": [
             {
-                "provider": one.name,
-                "key": one.provider.api_key_env,
-                "base_url": one.provider.base_url,
-                "models": None if one.listed is None else len(one.listed),
-                "problem": one.problem,
+                "provider": candidate.name,
+                "key": candidate.provider.api_key_env,
+                "base_url": candidate.provider.base_url,
+                "models": None if candidate.listed is None else len(candidate.listed),
+                "problem": candidate.problem,
             }
-            for one in first.found
+            for candidate in first.found
         ],
         "roles": {
             role: {

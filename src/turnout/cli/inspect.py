@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from turnout.catalog import Deployment
-from turnout.cli.options import ConfigOption, JsonOption, unspent_router
-from turnout.cli.show import err, notice, out, print_json, print_table
+from turnout.cli.options import ConfigOption, JsonOption, unrecorded_router
+from turnout.cli.show import err, out, print_json, print_table, stand_in_notice
 from turnout.config import load
 from turnout.core.money import plain_usd
 from turnout.runtime import Router
@@ -23,11 +23,11 @@ def models(
     json: JsonOption = False,
 ) -> None:
     """List the configured models, and where each intent goes."""
-    with unspent_router(load(config)) as r:
+    with unrecorded_router(load(config)) as r:
         deployments = list(r.parts.catalog.deployments.values())
         states = r.standings() if check else r.without_key()
         rows = [_model(r, d, states.get(d.id, "ready")) for d in deployments]
-        line = notice(r)
+        line = stand_in_notice(r)
     if json:
         print_json(rows)
         return
@@ -47,7 +47,7 @@ _MODEL_KEYS = (
 
 def prices(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     """List the configured models' prices, with source and date."""
-    with unspent_router(load(config)) as r:
+    with unrecorded_router(load(config)) as r:
         rows = [_price(d) for d in r.parts.catalog.deployments.values()]
     if json:
         print_json(rows)

@@ -27,7 +27,7 @@ class Line:
         return messages_of(self.row)
 
 
-def line_of(row: Mapping[str, Any]) -> bytes:
+def json_line(row: Mapping[str, Any]) -> bytes:
     """The row as a line of JSON; its id may hold invalid text or a huge number."""
     try:
         return orjson.dumps(row) + b"\n"
@@ -35,14 +35,14 @@ def line_of(row: Mapping[str, Any]) -> bytes:
         return json.dumps(row).encode() + b"\n"
 
 
-def lines(file: BinaryIO) -> Iterator[Line]:
+def read_lines(file: BinaryIO) -> Iterator[Line]:
     """Every line that is not blank, checked."""
     number = 0
     while raw := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if len(raw) > MAX_LINE_BYTES:
             _skip_line(file, raw)
-            yield _bad(number, f"longer than {MAX_LINE_BYTES // 1024**2} MiB")
+            yield _bad_line(number, f"longer than {MAX_LINE_BYTES // 1024**2} MiB")
         elif raw.strip():
             yield _line(number, raw)
 
@@ -67,18 +67,18 @@ def _line(number: int, raw: bytes) -> Line:
         # Columns that are not read may hold NaN or a huge number, as other writers put them.
         row, _ = object_in(raw)
         if row is None:
-            return _bad(number, f"not JSON ({error})")
+            return _bad_line(number, f"not JSON ({error})")
     if not isinstance(row, dict):
-        return _bad(number, "not a JSON object")
+        return _bad_line(number, "not a JSON object")
     if all(row.get(name) is None for name in ("messages", "text", "prompt")):
-        return _bad(number, "has neither text nor messages")
+        return _bad_line(number, "has neither text nor messages")
     if isinstance(row.get("id"), float | list | dict):
         # orjson refuses whole numbers of more than 64 bits.
         row["id"] = json.loads(raw)["id"]
     for name in ("text", "prompt"):
         if row.get("messages") is None and not isinstance(row.get(name), str | None):
             kind = type(row[name]).__name__
-            return _bad(number, f"{name} must be a string, not {kind}; use messages for parts")
+            return _bad_line(number, f"{name} must be a string, not {kind}; use messages for parts")
     try:
         check_body({"messages": messages_of(row)})
     except InvalidRequest as error:
@@ -86,5 +86,5 @@ def _line(number: int, raw: bytes) -> Line:
     return Line(number=number, row=row)
 
 
-def _bad(number: int, why: str) -> Line:
-    return Line(number=number, row={}, error=why)
+def _bad_line(number: int, problem: str) -> Line:
+    return Line(number=number, row={}, error=problem)

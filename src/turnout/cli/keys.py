@@ -46,24 +46,24 @@ def create(
         ("minute", "requests", rpm),
         ("minute", "tokens", tpm),
     ]
-    own = [
+    key_budgets = [
         _budget({"per": "key", "window": window, unit: amount})
         for window, unit, amount in limits
         if amount is not None
     ]
-    named = None if models is None else [m.strip() for m in models.split(",") if m.strip()]
-    if named == []:
+    allowed_models = None if models is None else [m.strip() for m in models.split(",") if m.strip()]
+    if allowed_models == []:
         raise ConfigError("--models is empty; name models, or leave it out for all of them")
     now_s = datetime.now(UTC).timestamp()
-    with router(config) as found:
-        secret, key = found.accounts.make_key(
+    with router(config) as r:
+        secret, key = r.accounts.make_key(
             name=name,
             team=team,
             parent=parent,
             admin=admin,
-            models=named,
+            models=allowed_models,
             expires_ms=None if expires_days is None else int((now_s + expires_days * 86400) * 1000),
-            budgets=own,
+            budgets=key_budgets,
         )
     _show_secret(key, secret, "keep it now, it is stored as a hash only", json=json)
 
@@ -71,15 +71,15 @@ def create(
 @keys.command("list")
 def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Every key, without its secret."""
-    with router(config) as found:
-        listed = found.accounts.keys()
+    with router(config) as r:
+        listed = r.accounts.keys()
     if json:
         print_json([key.as_dict() for key in listed])
         return
     if not listed:
         err.print("no keys; make one with: turnout keys create NAME", style="dim")
         return
-    every, now_ms = {key.id: key for key in listed}, time.time_ns() // 1_000_000
+    by_id, now_ms = {key.id: key for key in listed}, time.time_ns() // 1_000_000
     print_table(
         "keys",
         ["id", "name", "team", "parent", "models", "role", "expires", "state"],
@@ -87,8 +87,8 @@ def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
             [
                 key.id, key.name, key.team or "", key.parent or "",
                 "all" if key.models is None else ", ".join(key.models),
-                "admin" if key.admin else "", _day(key.expires_ms),
-                _state(key, every, now_ms),
+                "admin" if key.admin else "", _time(key.expires_ms),
+                _state(key, by_id, now_ms),
             ]
             for key in listed
         ],
@@ -106,10 +106,10 @@ def rotate(
     json: JsonOption = False,
 ) -> None:
     """Give a key a new secret; its id, budgets and team stay. It is shown now and never again."""
-    with router(config) as found:
-        secret, key = found.accounts.rotate(id_, overlap_s=overlap_hours * 3600)
-    told = f"the old secret is valid until {_day(key.old_until_ms)} UTC"
-    _show_secret(key, secret, told, json=json)
+    with router(config) as r:
+        secret, key = r.accounts.rotate(id_, overlap_s=overlap_hours * 3600)
+    note = f"the old secret is valid until {_time(key.old_until_ms)} UTC"
+    _show_secret(key, secret, note, json=json)
 
 
 @keys.command()
@@ -120,16 +120,16 @@ def rename(
     config: ConfigOption = None,
 ) -> None:
     """Give a key another name."""
-    with router(config) as found:
-        key = found.accounts.rename(id_, name)
+    with router(config) as r:
+        key = r.accounts.rename(id_, name)
     out.print(f"{key.id} is called {key.name}")
 
 
 @keys.command()
 def revoke(id_: IdArgument, *, config: ConfigOption = None) -> None:
     """End a key and its children. Every worker knows within a second."""
-    with router(config) as found:
-        found.accounts.revoke(id_)
+    with router(config) as r:
+        r.accounts.revoke(id_)
     out.print(f"{id_} is revoked")
 
 
@@ -154,19 +154,19 @@ def set_budget(
             "tokens": tokens, "when_full": when_full,
         }
     )  # fmt: skip
-    with router(config) as found:
-        budget = found.accounts.set_budget(budget)
+    with router(config) as r:
+        budget = r.accounts.set_budget(budget)
     out.print(f"{budget.id} is set")
 
 
 @budgets.command("list")
 def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Where every budget stands."""
-    with router(config) as found:
+    with router(config) as r:
         with suppress(NoLedgerYet):
-            found.accounts.refresh()
-        standings = found.accounts.standings()
-        unused = {b.id for b in found.accounts.budgets} - {s.budget.id for s in standings}
+            r.accounts.refresh()
+        standings = r.accounts.standings()
+        unused = {b.id for b in r.accounts.budgets} - {s.budget.id for s in standings}
     if json:
         print_json([standing.as_dict() for standing in standings])
         return
@@ -181,18 +181,18 @@ def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> No
 @budgets.command()
 def remove(id_: IdArgument, *, config: ConfigOption = None) -> None:
     """Remove a budget that was set by command or API."""
-    with router(config) as found:
-        found.accounts.remove_budget(id_)
+    with router(config) as r:
+        r.accounts.remove_budget(id_)
     out.print(f"{id_} is removed")
 
 
-def _show_secret(key: Key, secret: str, told: str, *, json: bool) -> None:
+def _show_secret(key: Key, secret: str, note: str, *, json: bool) -> None:
     """The secret alone on standard output, for scripts."""
     if json:
         print_json({**key.as_dict(), "key": secret})
     else:
         out.print(secret)
-        err.print(f"{key.id}: {told}")
+        err.print(f"{key.id}: {note}")
 
 
 def _budget(fields: dict[str, Any]) -> Budget:
@@ -202,16 +202,16 @@ def _budget(fields: dict[str, Any]) -> Budget:
         raise ConfigError(str(error)) from error
 
 
-def _state(key: Key, every: Mapping[str, Key], now_ms: int) -> str:
+def _state(key: Key, by_id: Mapping[str, Key], now_ms: int) -> str:
     """Whether it opens anything now: what ends an ancestor ends it too."""
-    for one in lineage_of(key, every) or ():
-        whose = "" if one is key else f" with {one.id}"
-        if one.revoked_ms is not None:
-            return f"revoked {_day(one.revoked_ms)}{whose}"
-        if one.expires_ms is not None and one.expires_ms <= now_ms:
-            return f"expired{whose}"
+    for ancestor in lineage_of(key, by_id) or ():
+        suffix = "" if ancestor is key else f" with {ancestor.id}"
+        if ancestor.revoked_ms is not None:
+            return f"revoked {_time(ancestor.revoked_ms)}{suffix}"
+        if ancestor.expires_ms is not None and ancestor.expires_ms <= now_ms:
+            return f"expired{suffix}"
     return "valid"
 
 
-def _day(at_ms: int | None) -> str:
+def _time(at_ms: int | None) -> str:
     return "" if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"

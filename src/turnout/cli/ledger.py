@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from turnout.cli.files import written
+from turnout.cli.files import output_file
 from turnout.cli.options import ConfigOption, JsonOption, PlaceOption, group, open_store
 from turnout.cli.outcomes import outcomes
 from turnout.cli.show import err, out, print_json, print_table
@@ -91,7 +91,7 @@ def export(
     if chosen == "parquet":
         count = export_parquet(store, target)
     else:
-        with written(target) as sink:
+        with output_file(target) as sink:
             count = export_jsonl(store, sink)
     err.print(f"{many(count, 'request')} written to {target}", style="dim")
 

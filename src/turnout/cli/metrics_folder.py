@@ -19,11 +19,11 @@ _LOCK = "lock"
 @contextmanager
 def metrics_folder() -> Iterator[Path]:
     """A new, locked folder; folders that killed processes left behind are removed first."""
-    place = Path(tempfile.gettempdir())
-    for folder in place.glob(f"{_NAME}*"):
-        _remove_if_left(folder)
+    temp_folder = Path(tempfile.gettempdir())
+    for folder in temp_folder.glob(f"{_NAME}*"):
+        _remove_if_abandoned(folder)
     # It gets the name by which others find it only when it is locked.
-    hidden = Path(tempfile.mkdtemp(prefix=f".{_NAME}", dir=place))
+    hidden = Path(tempfile.mkdtemp(prefix=f".{_NAME}", dir=temp_folder))
     folder = hidden.with_name(hidden.name[1:])
     with (hidden / _LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -34,7 +34,7 @@ def metrics_folder() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_if_left(folder: Path) -> None:
+def _remove_if_abandoned(folder: Path) -> None:
     try:
         with (folder / _LOCK).open("rb") as lock:
             if os.fstat(lock.fileno()).st_uid != os.geteuid():

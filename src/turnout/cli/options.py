@@ -35,9 +35,9 @@ LedgerOption = Annotated[
 ]
 
 
-def group(name: str, about: str) -> typer.Typer:
+def group(name: str, help_text: str) -> typer.Typer:
     """An empty group of commands."""
-    return typer.Typer(name=name, help=about, no_args_is_help=True, rich_markup_mode=None)
+    return typer.Typer(name=name, help=help_text, no_args_is_help=True, rich_markup_mode=None)
 
 
 def router(config: Path | None, *, ledger: bool = True) -> "Router":
@@ -54,9 +54,9 @@ def router_of(config: Config, *, ledger: bool) -> "Router":
 
     place = place_of(config, os.environ) if ledger else None
     address = None if place is None else owner_address(place)
-    more = {} if place is None or address is None else writer_variables(address, place)
+    variables = {} if place is None or address is None else writer_variables(address, place)
     recorder = None if ledger else NoRecorder()
-    return Router.from_config(config, environ={**os.environ, **more}, recorder=recorder)
+    return Router.from_config(config, environ={**os.environ, **variables}, recorder=recorder)
 
 
 def own_router(config: Path | None) -> "Router":
@@ -66,16 +66,16 @@ def own_router(config: Path | None) -> "Router":
     return Router.from_config(load(config))
 
 
-def unspent_router(config: Config) -> "Router":
+def unrecorded_router(config: Config) -> "Router":
     """As ``router_of``, for use that spends nothing: it has no ledger and no budgets."""
     return router_of(config.model_copy(update={"budgets": ()}), ledger=False)
 
 
-def silent_router(config: Path | None) -> "Router":
-    """As ``unspent_router``, and it asks no model for labels. Raises ConfigError."""
+def offline_router(config: Path | None) -> "Router":
+    """As ``unrecorded_router``, and it asks no model for labels. Raises ConfigError."""
     from turnout.runtime import Router
 
-    return Router(replace(unspent_router(load(config)).parts, label_model=None))
+    return Router(replace(unrecorded_router(load(config)).parts, label_model=None))
 
 
 def open_store(ledger: str | None, config: Path | None) -> Store:

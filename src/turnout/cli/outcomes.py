@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli.files import check_apart, store
-from turnout.cli.jsonl import line_of
+from turnout.cli.files import check_different_files, write_whole
+from turnout.cli.jsonl import json_line
 from turnout.cli.options import ConfigOption, PlaceOption, open_store
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
@@ -40,17 +40,17 @@ def outcomes(
     from turnout.evaluation.ledger_table import gather
     from turnout.evaluation.row_files import read_jsonl
 
-    check_apart(prompts, target, "table")
-    records = open_store(ledger, config)
-    span = _scale(scale)
+    check_different_files(prompts, target, "table")
+    ledger_store = open_store(ledger, config)
+    bounds = _scale(scale)
     rows = read_jsonl(prompts)
-    found = gather(records, rows, metric=_metric(records, metric), scale=span)
+    found = gather(ledger_store, rows, metric=_metric(ledger_store, metric), scale=bounds)
     if not found.rows:
         raise ConfigError(
-            f"{records.where}: none of {found.outcomes} outcomes has its prompt in {prompts}; give "
-            "each line the id of its decision, its request, or its x-request-id"
+            f"{ledger_store.where}: none of {found.outcomes} outcomes has its prompt in {prompts}; "
+            "give each line the id of its decision, its request, or its x-request-id"
         )
-    store(target, b"".join(map(line_of, found.rows)))
+    write_whole(target, b"".join(map(json_line, found.rows)))
     if found.without_prompt:
         err.print(
             f"turnout: {found.without_prompt} of {found.outcomes} outcomes have no prompt in "
@@ -60,17 +60,17 @@ def outcomes(
     out.print(f"{target}: {many(len(found.rows), 'outcome')} of {many(models, 'model')}")
 
 
-def _metric(records: Store, asked: str | None) -> str:
+def _metric(ledger_store: Store, asked: str | None) -> str:
     from turnout.evaluation.ledger_table import metrics_in
 
-    known = dict(metrics_in(records))
+    known = dict(metrics_in(ledger_store))
     if asked is None and len(known) == 1:
         return next(iter(known))
     if asked in known and asked is not None:
         return asked
     if not known:
         raise ConfigError(
-            f"{records.where}: no feedback yet; send it to POST /v1/feedback, or call "
+            f"{ledger_store.where}: no feedback yet; send it to POST /v1/feedback, or call "
             "router.feedback(decision_id, metric, value)"
         )
     listed = ", ".join(f"{name} ({count})" for name, count in known.items())

@@ -27,22 +27,25 @@ from turnout.gateway.worker_link import SERVING
 from turnout.providers import HttpTransport, Timeouts, TransportError, WireRequest, read_all
 
 _START_S, _END_S, _DRAIN_S = 60.0, 10.0, 5.0
-_LOOK_EVERY_S = 0.1
-_TOLD_BYTES = 2000
+_POLL_S = 0.1
+_READ_BYTES = 2000
 # How the ledger says that another gateway writes its file, and what to do then.
-_BUSY, _SHARED = "another process", "; agents side by side share one gateway: run turnout serve"
+_BUSY_TEXT, _BUSY_HINT = (
+    "another process",
+    "; agents side by side share one gateway: run turnout serve",
+)
 
 
-def running(port: int, key: str) -> str | None:
+def running_gateway(port: int, key: str) -> str | None:
     """The address of the gateway at ``port`` of this machine; None without one.
 
     Raises ConfigError if it does not take the key.
     """
     root = f"http://127.0.0.1:{port}"
-    status, body = asyncio.run(_got(f"{root}/openapi.json", key))
+    status, body = asyncio.run(_get(f"{root}/openapi.json", key))
     if status != 200 or not _is_ours(body):
         return None
-    status, _ = asyncio.run(_got(f"{root}/v1/models", key))
+    status, _ = asyncio.run(_get(f"{root}/v1/models", key))
     if status == 200:
         return root
     raise ConfigError(
@@ -52,7 +55,7 @@ def running(port: int, key: str) -> str | None:
 
 
 @contextmanager
-def started(config: Path | None, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def started_gateway(config: Path | None, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Starts a gateway, until the context ends. Yields its address and key.
 
     The last line of its log is shown if it does not start, as a ConfigError, or ends too soon.
@@ -75,14 +78,13 @@ def started(config: Path | None, environ: Mapping[str, str]) -> Iterator[tuple[s
         )
         theirs.close()
         try:
-            if not _serves(process, ours):
-                told = _told(log)
-                raise ConfigError(
-                    f"the gateway did not start: {told}{_SHARED if _BUSY in told else ''}"
-                )
+            if not _wait_until_serving(process, ours):
+                reason = _last_log_line(log)
+                hint = _BUSY_HINT if _BUSY_TEXT in reason else ""
+                raise ConfigError(f"the gateway did not start: {reason}{hint}")
             yield root, key
             if process.poll() is not None:
-                sys.stderr.write(f"turnout: the gateway has ended: {_told(log)}\n")
+                sys.stderr.write(f"turnout: the gateway has ended: {_last_log_line(log)}\n")
         finally:
             stop_process(process, _END_S)
 
@@ -93,25 +95,25 @@ def _command(config: Path | None, listener: int, parent: int) -> list[str]:
     return command if config is None else [*command, "--config", str(config)]
 
 
-def _serves(process: "subprocess.Popen[bytes]", link: socket.socket) -> bool:
+def _wait_until_serving(process: "subprocess.Popen[bytes]", link: socket.socket) -> bool:
     """Waits until the process says that it serves. Returns whether it did."""
-    until, said = time.monotonic() + _START_S, b""
-    while process.poll() is None and time.monotonic() < until:
-        if select.select([link], [], [], _LOOK_EVERY_S)[0]:
-            said += link.recv(_TOLD_BYTES)
-            if SERVING in said.split(b"\n"):
+    deadline, received = time.monotonic() + _START_S, b""
+    while process.poll() is None and time.monotonic() < deadline:
+        if select.select([link], [], [], _POLL_S)[0]:
+            received += link.recv(_READ_BYTES)
+            if SERVING in received.split(b"\n"):
                 return True
     return False
 
 
-def _told(log: IO[bytes]) -> str:
+def _last_log_line(log: IO[bytes]) -> str:
     """The last line of the log."""
-    log.seek(max(0, log.seek(0, os.SEEK_END) - _TOLD_BYTES))
+    log.seek(max(0, log.seek(0, os.SEEK_END) - _READ_BYTES))
     last = log.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
     return last.removeprefix("turnout: ")
 
 
-async def _got(url: str, key: str) -> tuple[int, bytes]:
+async def _get(url: str, key: str) -> tuple[int, bytes]:
     """Status and body of a GET; 0 where nobody answers."""
     headers = {"Authorization": f"Bearer {key}"}
     request = WireRequest(url=url, body=b"", headers=headers, method="GET")

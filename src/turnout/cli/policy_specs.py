@@ -33,7 +33,7 @@ def policy_of(
     Raises ConfigError that lists all policies.
     """
     name, _, value = spec.partition(":")
-    makers: dict[str, Callable[[], Policy]] = {
+    factories: dict[str, Callable[[], Policy]] = {
         "cheapest": Cheapest,
         "random": Random,
         "strongest": lambda: Strongest(order=order),
@@ -43,11 +43,11 @@ def policy_of(
         "cascade": lambda: Cascade(steps=int(_number(value or "3", least=1, most=10))),
         "fixed": lambda: Fixed(deployment=table.columns([value]).models[0]),
     }
-    stray = bool(value) and name in {"cheapest", "random", "strongest"}
-    if name not in makers or stray or (name == "fixed" and not value):
+    has_stray_value = bool(value) and name in {"cheapest", "random", "strongest"}
+    if name not in factories or has_stray_value or (name == "fixed" and not value):
         raise ConfigError(f"--policy {spec!r}: use one of {POLICIES}")
     try:
-        return makers[name]()
+        return factories[name]()
     except ValueError:
         raise ConfigError(
             f"--policy {spec!r}: {value!r} is not valid: shares and margins are numbers "
@@ -80,14 +80,14 @@ def _utility(value: str) -> Policy:
 
 
 def _weighted(value: str, table: "OutcomeTable") -> Policy:
-    weights, begun = {}, ""
+    weights, unfinished = {}, ""
     for part in value.split(","):
-        model, _, share = f"{begun}{part}".rpartition("=")
+        model, _, share = f"{unfinished}{part}".rpartition("=")
         if model in table.models:
-            weights[model], begun = _number(share), ""
+            weights[model], unfinished = _number(share), ""
         else:  # a model's name may hold commas
-            begun += f"{part},"
-    if begun or not sum(weights.values()) > 0:
+            unfinished += f"{part},"
+    if unfinished or not sum(weights.values()) > 0:
         raise ConfigError(
             f"--policy 'weighted:{value}': use MODEL=SHARE with the table's models: "
             f"{', '.join(table.models)}"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from turnout.cli.files import check_apart, written
-from turnout.cli.jsonl import line_of
-from turnout.cli.show import err, out, tell_line, tracked
+from turnout.cli.files import check_different_files, output_file
+from turnout.cli.jsonl import json_line
+from turnout.cli.show import err, out, report_line, with_progress
 from turnout.core.plural import many
 
 if TYPE_CHECKING:
@@ -36,20 +36,20 @@ def predict(
     from turnout.classifiers.success.bundle import open_bundle
     from turnout.evaluation.row_files import numbered_rows
 
-    check_apart(prompts, target, "predictions")
+    check_different_files(prompts, target, "predictions")
     predictor = open_bundle(bundle).predictor
     lines = (_Line(number, row or {}, problem) for number, row, problem in numbered_rows(prompts))
     batches = iter(lambda: list(islice(lines, _BATCH)), [])
     first = next(batches, [])  # reports an unreadable source before a file is made
-    shown = tracked(chain([first], batches), "predicting")
+    counted = with_progress(chain([first], batches), "predicting")
     count, bad, empty = 0, 0, list[int]()
-    with written(target) as file:
-        for line, text, shape in _predicted(shown, predictor):
-            file.write(line_of(shape))
+    with output_file(target) as file:
+        for line, text, output_row in _predictions(counted, predictor):
+            file.write(json_line(output_row))
             count += 1
             if line.problem:
                 bad += 1
-                tell_line(prompts, line.number, line.problem)
+                report_line(prompts, line.number, line.problem)
             elif not text.strip():
                 empty.append(line.number)
     if empty:
@@ -57,8 +57,8 @@ def predict(
             f"turnout: {prompts}: {many(len(empty), 'line')} without query, prompt or messages "
             f"(first: {empty[0]}): predicted as empty prompts",
         )
-    said = err if str(target) == "-" else out
-    said.print(f"{target}: {many(count, 'prompt')} x {many(len(predictor.models), 'model')}")
+    console = err if str(target) == "-" else out
+    console.print(f"{target}: {many(count, 'prompt')} x {many(len(predictor.models), 'model')}")
     if bad:
         raise typer.Exit(1)
 
@@ -69,20 +69,20 @@ class _Line(NamedTuple):
     problem: str
 
 
-def _predicted(
+def _predictions(
     batches: Iterable[Sequence[_Line]], predictor: "SuccessPredictor"
 ) -> Iterator[tuple[_Line, str, dict[str, Any]]]:
     """Each line with its prompt's text, and what is written for it."""
     from turnout.features.prompt import row_text
 
-    for part in batches:
-        texts = [row_text(line.row) for line in part]
+    for batch in batches:
+        texts = [row_text(line.row) for line in batch]
         found = predictor.predict_all(texts).tolist()
-        for line, text, values in zip(part, texts, found, strict=True):
-            yield line, text.text, _shape(line, predictor.models, values)
+        for line, text, values in zip(batch, texts, found, strict=True):
+            yield line, text.text, _prediction_row(line, predictor.models, values)
 
 
-def _shape(line: _Line, models: Sequence[str], values: Sequence[float]) -> dict[str, Any]:
+def _prediction_row(line: _Line, models: Sequence[str], values: Sequence[float]) -> dict[str, Any]:
     success = {model: round(p, 6) for model, p in zip(models, values, strict=True)}
-    shape = {"id": line.row.get("id"), "success": success}
-    return {**shape, "error": line.problem} if line.problem else shape
+    output_row = {"id": line.row.get("id"), "success": success}
+    return {**output_row, "error": line.problem} if line.problem else output_row

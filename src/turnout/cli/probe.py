@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from turnout.cli.files import check_apart, store
-from turnout.cli.jsonl import line_of
+from turnout.cli.files import check_different_files, write_whole
+from turnout.cli.jsonl import json_line
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
 from turnout.core.nearest import did_you_mean
@@ -20,7 +20,7 @@ from turnout.core.nearest import did_you_mean
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle, Newcomer, SuccessPredictor
 
-_FEWEST = 2  # so few models leave something to choose between
+_MIN_MODELS = 2  # so few models leave something to choose between
 # What a result may count, by either of its names in an outcome table.
 _TOKENS = (("input_tokens", "in_tokens"), ("output_tokens", "out_tokens"))
 
@@ -62,13 +62,13 @@ def probe(
         raise ConfigError("the model's name is empty; give the name that its provider uses")
     if mean_cost_usd == inf:
         raise ConfigError("--cost inf: give mean USD a call, or leave it out where it is unknown")
-    opened = open_bundle(bundle)
+    loaded = open_bundle(bundle)
     if remove:
         if any(given is not None for given in (prompts, outcomes, prior, mean_cost_usd, price)):
             raise ConfigError("--remove takes a model and --bundle alone; leave the others out")
-        _remove(opened, model)
+        _remove(loaded, model)
         return
-    if model in opened.predictor.models:
+    if model in loaded.predictor.models:
         raise ConfigError(
             f"{bundle} knows {model!r} already; to renew it take it out first, with --remove, or "
             "train again"
@@ -77,10 +77,10 @@ def probe(
         raise ConfigError("--outcomes and --prior cannot be used together; leave one out")
     if outcomes is not None or prior is not None:
         rates = None if price is None else _price(price)
-        _add(opened, model, outcomes, prior, mean_cost_usd, rates)
+        _add(loaded, model, outcomes, prior, mean_cost_usd, rates)
     elif prompts is not None and target is not None:
-        check_apart(prompts, target, "probes")
-        _pick(opened, model, prompts, count, target)
+        check_different_files(prompts, target, "probes")
+        _pick(loaded, model, prompts, count, target)
     else:
         raise ConfigError(
             "give --prompts and --out to pick probes, --outcomes to add the model by their "
@@ -97,8 +97,8 @@ def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path)
     if not rows:
         raise ConfigError(f"{prompts}: no prompts to pick from")
     chosen = informative(bundle.predictor.predict_all([row_text(r) for r in rows]), count)
-    lines = [line_of({**rows[i], "model": model, "score": None}) for i in sorted(chosen)]
-    store(target, b"".join(lines))
+    lines = [json_line({**rows[i], "model": model, "score": None}) for i in sorted(chosen)]
+    write_whole(target, b"".join(lines))
     out.print(f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes")
 
 
@@ -133,13 +133,13 @@ def _add(
     cost = _mean_cost(bundle, rows, price) if cost is None else cost
     if cost is not None:
         record["mean_cost_usd"] = cost
-    how = f"{len(rows)} probes" if rows else "a prior"
+    source = f"{len(rows)} probes" if rows else "a prior"
     predictor = bundle.predictor
-    digest = _kept(
+    digest = _store_bundle(
         bundle,
         replace(predictor, newcomers=(*predictor.newcomers, newcomer)),
         {**bundle.catalogue, model: record},
-        f"Added without training: {model}, by {how}.",
+        f"Added without training: {model}, by {source}.",
     )
     out.print(f"{model}: added with mean quality {quality:.3f}; {digest[:19]}")
     if bundle.promises:
@@ -150,19 +150,21 @@ def _remove(bundle: "Bundle", model: str) -> None:
     known = bundle.predictor.models
     if model not in known:
         raise ConfigError(f"{bundle.folder} does not know {model!r}; {did_you_mean(model, known)}")
-    if len(known) <= _FEWEST or bundle.predictor.trained == (model,):
+    if len(known) <= _MIN_MODELS or bundle.predictor.trained == (model,):
         raise ConfigError(
             f"{bundle.folder} has {', '.join(known)}: {model!r} cannot be taken out, since "
             "too few models or no trained one would be left; train again on a table without it"
         )
-    catalogue = {name: said for name, said in bundle.catalogue.items() if name != model}
-    digest = _kept(bundle, bundle.predictor.without(model), catalogue, f"Taken out: {model}.")
+    catalogue = {name: facts for name, facts in bundle.catalogue.items() if name != model}
+    digest = _store_bundle(
+        bundle, bundle.predictor.without(model), catalogue, f"Taken out: {model}."
+    )
     out.print(f"{model}: taken out; {digest[:19]}")
     if bundle.promises:
         err.print("turnout: promises made with it no longer hold: run turnout calibrate again")
 
 
-def _kept(
+def _store_bundle(
     bundle: "Bundle",
     predictor: "SuccessPredictor",
     catalogue: Mapping[str, Mapping[str, Any]],
@@ -200,9 +202,9 @@ def _mean_cost(
     bundle: "Bundle", rows: Sequence[Mapping[str, Any]], price: tuple[float, float] | None
 ) -> float | None:
     """Mean USD per call: of the probes, else by the price of their tokens, else of usual ones."""
-    told = _numbers(rows, "cost_usd")
-    if told:
-        return fmean(told)
+    costs = _numbers(rows, "cost_usd")
+    if costs:
+        return fmean(costs)
     if price is None:
         return None
     usual = list(bundle.catalogue.values())
@@ -218,8 +220,8 @@ def _counts(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> list[flo
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    told = (row.get(name) for row in rows)
-    return [float(value) for value in told if isinstance(value, int | float) and not isnan(value)]
+    values = (row.get(name) for row in rows)
+    return [float(value) for value in values if isinstance(value, int | float) and not isnan(value)]
 
 
 def _read(path: Path, model: str) -> list[dict[str, Any]]:
@@ -227,14 +229,14 @@ def _read(path: Path, model: str) -> list[dict[str, Any]]:
 
     rows = read_jsonl(path)
     for number, row in enumerate(rows, 1):
-        if wrong := _wrong(row, model):
-            raise ConfigError(f"{path}, line {number}: {wrong}")
+        if problem := _row_problem(row, model):
+            raise ConfigError(f"{path}, line {number}: {problem}")
     if len(rows) < 10:
         raise ConfigError(f"{path}: {len(rows)} results; give at least 10, better 50 to 200")
     return rows
 
 
-def _wrong(row: Mapping[str, Any], model: str) -> str:
+def _row_problem(row: Mapping[str, Any], model: str) -> str:
     """Why the result cannot be used; empty if it can."""
     from turnout.features.prompt import row_text
 
@@ -246,9 +248,9 @@ def _wrong(row: Mapping[str, Any], model: str) -> str:
     if not row_text(row).text:
         return "no prompt; keep each probe's query, prompt or messages beside its score"
     for name in ("cost_usd", *chain(*_TOKENS)):
-        told = row.get(name)
-        if isinstance(told, int | float) and (told < 0 or told == inf):
-            return f"{name} is {told!r}; use a number of at least 0"
+        value = row.get(name)
+        if isinstance(value, int | float) and (value < 0 or value == inf):
+            return f"{name} is {value!r}; use a number of at least 0"
     return ""
 
 

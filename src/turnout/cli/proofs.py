@@ -27,7 +27,7 @@ def prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:
     """
     chosen = random.SystemRandom().randrange(10**6) if seed is None else seed
     checks = [check for test in tests for check in _run(test, chosen)]
-    _tell(Proof(promise=promise, seed=chosen, checks=tuple(checks)), json=json)
+    _print_proof(Proof(promise=promise, seed=chosen, checks=tuple(checks)), json=json)
 
 
 def percent(text: str, *, least: float = 0.0) -> float:
@@ -43,14 +43,14 @@ def percent(text: str, *, least: float = 0.0) -> float:
 
 def _run(test: Test, seed: int) -> list[Check]:
     with tempfile.TemporaryDirectory(prefix="turnout-prove-") as folder:
-        found = test(Path(folder), _shown, seed)
+        found = test(Path(folder), _show_count, seed)
         checks = [found] if isinstance(found, Check) else list(found)
     if err.is_terminal:
         sys.stderr.write("\r\x1b[K")
     return checks
 
 
-def _shown(done: int) -> None:
+def _show_count(done: int) -> None:
     """Counts on a terminal."""
     # No progress bar: its thread would be forked along with the processes to kill.
     if err.is_terminal and done % 10 == 0:
@@ -58,7 +58,7 @@ def _shown(done: int) -> None:
         sys.stderr.flush()
 
 
-def _tell(proof: Proof, *, json: bool) -> None:
+def _print_proof(proof: Proof, *, json: bool) -> None:
     """Prints every check and the verdict; exits with 1 if it failed."""
     if json:
         print_json(proof.as_dict())

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli.extras import need
+from turnout.cli.extras import require_extra
 from turnout.cli.options import JsonOption
 from turnout.cli.proofs import SeedOption, Test, percent, prove
 from turnout.proving import sabotages
@@ -99,5 +99,5 @@ def soak(
 
 
 def _prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:
-    need("serve", "this proof")
+    require_extra("serve", "this proof")
     prove(promise, *tests, seed=seed, json=json)

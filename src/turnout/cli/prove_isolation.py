@@ -43,22 +43,22 @@ def isolation(
             router = Router.from_config(
                 settings(upstream.base_url, str(folder / "ledger.db")), environ={}
             )
-            meeting, callers = await _served(router, access, keys, sabotage, meet_with)
+            meeting, callers = await _through_gateway(router, access, keys, sabotage, send_requests)
             ledger = router.parts.means.recorder
             if not isinstance(ledger, Ledger):
                 raise ConfigError("there is no ledger to compare with")
             return await asyncio.to_thread(meeting.check, ledger.store, callers)
 
-    async def meet_with(base_url: str) -> Any:
+    async def send_requests(base_url: str) -> Any:
         return await meet(base_url, keys, requests, cancelled, seed, shown)
 
     return uvloop.run(run())
 
 
-async def _served(
-    router: Router, access: Any, keys: list[str], sabotage: Sabotage | None, meet_with: Any
+async def _through_gateway(
+    router: Router, access: Any, keys: list[str], sabotage: Sabotage | None, send_requests: Any
 ) -> tuple[Any, list[str]]:
-    """What ``meet_with`` finds at a gateway for ``router``, and the tenants of ``keys``."""
+    """What ``send_requests`` finds at a gateway for ``router``, and the tenants of ``keys``."""
     from turnout.gateway.app import Gateway
     from turnout.gateway.server import HttpServer
 
@@ -70,58 +70,58 @@ async def _served(
     server = HttpServer(gateway.serve)
     await server.start(listener)
     try:
-        found = await meet_with(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        found = await send_requests(f"http://127.0.0.1:{listener.getsockname()[1]}")
     finally:
         restore()
         await server.stop()
         await gateway.engine.aclose()
-    none = gateway.engine.accounts
+    accounts = gateway.engine.accounts
     callers = [
-        access.caller("GET", "/v1/models", {b"x-api-key": key.encode()}, none) for key in keys
+        access.caller("GET", "/v1/models", {b"x-api-key": key.encode()}, accounts) for key in keys
     ]
     return found, [caller.tenant for caller in callers]
 
 
 def _open_ids() -> Callable[[], None]:
     """Let anyone see every decision, as a sabotage."""
-    closed = Recent._find  # noqa: SLF001 -- broken on purpose
+    original = Recent._find  # noqa: SLF001 -- broken on purpose
 
-    def anyones(self: Any, decision_id: str, tenant: str | None) -> Any:
+    def find_for_anyone(self: Any, decision_id: str, tenant: str | None) -> Any:
         del tenant
-        return closed(self, decision_id, None)
+        return original(self, decision_id, None)
 
-    return _replaced(Recent, "_find", anyones)
+    return _replace_method(Recent, "_find", find_for_anyone)
 
 
 def _cross_replies() -> Callable[[], None]:
     """Swap one answer in fifty with that of the next caller, as a sabotage."""
     from turnout.providers import HttpTransport
 
-    honest: Any = HttpTransport.send
+    original: Any = HttpTransport.send
     waiting: list[tuple[Any, asyncio.Future[Any]]] = []
     calls = count()
 
-    async def crossed(self: Any, request: Any, timeouts: Any) -> Any:
-        response = await honest(self, request, timeouts)
+    async def send_crossed(self: Any, request: Any, timeouts: Any) -> Any:
+        response = await original(self, request, timeouts)
         if waiting:
-            other, theirs = waiting.pop()
-            if not theirs.done():
-                theirs.set_result(response)
+            other, swapped = waiting.pop()
+            if not swapped.done():
+                swapped.set_result(response)
                 return other
         elif next(calls) % 50 == 0:
-            theirs = asyncio.get_running_loop().create_future()
-            waiting.append((response, theirs))
-            return await theirs
+            swapped = asyncio.get_running_loop().create_future()
+            waiting.append((response, swapped))
+            return await swapped
         return response
 
-    return _replaced(HttpTransport, "send", crossed)
+    return _replace_method(HttpTransport, "send", send_crossed)
 
 
-def _replaced(owner: type, name: str, broken: object) -> Callable[[], None]:
+def _replace_method(owner: type, name: str, broken: object) -> Callable[[], None]:
     """Replaces a method by a broken one. Returns what puts the method back."""
-    honest = getattr(owner, name)
+    original = getattr(owner, name)
     setattr(owner, name, broken)
-    return partial(setattr, owner, name, honest)
+    return partial(setattr, owner, name, original)
 
 
 _SABOTAGES: Mapping[Sabotage, Callable[[], Callable[[], None]]] = {

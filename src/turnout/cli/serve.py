@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from turnout.cli.extras import need
+from turnout.cli.extras import require_extra
 from turnout.cli.options import ConfigOption, own_router
 from turnout.cli.supervise import supervise
 from turnout.config import Config, config_path, load
@@ -21,7 +21,7 @@ from turnout.core import ConfigError
 from turnout.gateway import log
 from turnout.gateway.access import Access
 from turnout.gateway.admin_token import admin_token, state_dir
-from turnout.gateway.handover import Handover, TakenOver, handover_path
+from turnout.gateway.handover import Handover, Takeover, handover_path
 from turnout.gateway.listener import Address, bind
 from turnout.gateway.worker_link import ParentLink
 from turnout.ledger import place_of, store_at
@@ -70,10 +70,10 @@ def serve(
 
     TURNOUT_KEYS lists callers' keys; turnout keys makes ones with rights and budgets.
     """
-    need("serve", "turnout serve")
+    require_extra("serve", "turnout serve")
     _check_tls(tls_cert, tls_key)
     state = state_dir(os.environ)
-    token, fresh = admin_token(state)
+    token, is_new = admin_token(state)
     access = Access(_static_keys(os.environ), token)
     address = Address(host=host, port=port, certificate=tls_cert, key=tls_key)
     run = _Run(
@@ -81,15 +81,17 @@ def serve(
         warm=warm or take_over,
     )  # fmt: skip
     if fd is not None:
-        parent = _bound_to(parent_fd)
-        run.one(socket.socket(fileno=fd), parent.report_serving if parent else _nothing, parent)
+        parent = _parent_link(parent_fd)
+        run.run_here(
+            socket.socket(fileno=fd), parent.report_serving if parent else _do_nothing, parent
+        )
         return
     settings = load(config)
-    taken = _taken_over(settings, handover_path(state, port)) if take_over else None
+    takeover = _takeover(settings, handover_path(state, port)) if take_over else None
     keyless = access.keyless and not _has_keys(settings)
-    listener = taken.listener if taken else bind(address, keyless=keyless)
-    ready = taken.ready if taken else _nothing
-    if fresh:
+    listener = takeover.listener if takeover else bind(address, keyless=keyless)
+    ready = takeover.ready if takeover else _do_nothing
+    if is_new:
         typer.echo(f"made an admin token: {state / 'admin-token'}", err=True)
     if place_of(settings, os.environ) is None and settings.ledger is None:
         typer.echo("nothing is recorded: set HOME, XDG_DATA_HOME or 'ledger: PATH'", err=True)
@@ -101,7 +103,9 @@ def serve(
         if workers > 1:
             log.configure(log_level)
             sys.exit(supervise(settings, listener, workers, serving, ready, file_owner))
-        run.one(listener, lambda: (serving(), ready()), before_serving=_shared_by(file_owner))
+        run.run_here(
+            listener, lambda: (serving(), ready()), before_serving=_sharing_callback(file_owner)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +119,7 @@ class _Run:
     log_level: str
     warm: bool
 
-    def one(
+    def run_here(
         self,
         listener: socket.socket,
         ready: Callable[[], object],
@@ -140,7 +144,7 @@ class _Run:
             config_path=config_path(self.config),
             ready=ready,
             parent=parent,
-            before_serving=before_serving or _nothing,
+            before_serving=before_serving or _do_nothing,
             warm=self.warm,
         )
         try:
@@ -149,7 +153,7 @@ class _Run:
             gc.enable()
 
 
-def _bound_to(descriptor: int | None) -> ParentLink | None:
+def _parent_link(descriptor: int | None) -> ParentLink | None:
     """The parent of this worker, with which it ends; None without one."""
     if descriptor is None:
         return None
@@ -158,11 +162,11 @@ def _bound_to(descriptor: int | None) -> ParentLink | None:
     )
 
 
-def _nothing(*_: object) -> None:
+def _do_nothing(*_: object) -> None:
     """For a process that nobody waits for."""
 
 
-def _shared_by(file_owner: FileOwner) -> Callable[["Engine"], object]:
+def _sharing_callback(file_owner: FileOwner) -> Callable[["Engine"], object]:
     """A function that makes ``file_owner`` share the ledger of the engine that serves."""
     return lambda engine: file_owner.follow(engine.parts.means.recorder)
 
@@ -170,40 +174,40 @@ def _shared_by(file_owner: FileOwner) -> Callable[["Engine"], object]:
 def _url(address: Address, port: int) -> str:
     """The base URL for clients; ``port`` is the one that was bound."""
     host = address.host
-    named = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return f"{'https' if address.certificate else 'http'}://{named}:{port}/v1"
+    url_host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{'https' if address.certificate else 'http'}://{url_host}:{port}/v1"
 
 
 def _has_keys(config: Config) -> bool:
     """Whether a key was ever made in the ledger. Raises RouterError."""
-    place = place_of(config, os.environ)
-    if place is None:
+    ledger_place = place_of(config, os.environ)
+    if ledger_place is None:
         return False
-    store = store_at(place)
+    store = store_at(ledger_place)
     try:
         return bool(stored_keys(store))
     finally:
         store.close()
 
 
-def _taken_over(config: Config, path: Path) -> TakenOver:
+def _takeover(config: Config, path: Path) -> Takeover:
     """The socket of the gateway that serves now. Raises ConfigError."""
-    place = place_of(config, os.environ)
-    if place is not None and "://" not in place:
+    ledger_place = place_of(config, os.environ)
+    if ledger_place is not None and "://" not in ledger_place:
         raise ConfigError(
             "two gateways cannot write one SQLite ledger, so --take-over needs "
             "'ledger: postgresql://...' or 'ledger: off'"
         )
-    return TakenOver(path)
+    return Takeover(path)
 
 
 def _static_keys(environ: Mapping[str, str]) -> list[str]:
     """The callers' keys in TURNOUT_KEYS. Raises ConfigError for one that is too short."""
     keys = [key.strip() for key in environ.get("TURNOUT_KEYS", "").split(",") if key.strip()]
-    for place, key in enumerate(keys):
+    for index, key in enumerate(keys):
         if len(key) < 16:
             raise ConfigError(
-                f"TURNOUT_KEYS: key {place + 1} has fewer than 16 characters; make one with "
+                f"TURNOUT_KEYS: key {index + 1} has fewer than 16 characters; make one with "
                 "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
     return keys

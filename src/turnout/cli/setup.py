@@ -27,28 +27,28 @@ def setup(
 ) -> None:
     """Make the embedded model ready, or add your own GGUF file."""
     if path is None:
-        found = _embedded()
-        shown = found.name
+        weights = _embedded()
+        model_name = weights.name
     elif sha256 is None:
         raise ConfigError("--path needs --sha256: the digest that its publisher states")
     else:
-        found = Weights.at(path, sha256)
-        shown = name or found.name
-        add_local_model(shown, found)
+        weights = Weights.at(path, sha256)
+        model_name = name or weights.name
+        add_local_model(model_name, weights)
     if json:
-        print_json({"model": shown, "path": str(found.path), "sha256": found.sha256})
+        print_json({"model": model_name, "path": str(weights.path), "sha256": weights.sha256})
     else:
-        out.print(f"{shown} is ready: {found.path}")
+        out.print(f"{model_name} is ready: {weights.path}")
 
 
 def _embedded() -> Weights:
     try:
-        found = bundled()
+        weights = bundled()
     except ConfigError:
         _install()
-        found = bundled()
-    verify(found)
-    return found
+        weights = bundled()
+    verify(weights)
+    return weights
 
 
 def _install() -> None:

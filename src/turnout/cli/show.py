@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NUMBER = re.compile(r"[-+]?\$?\d[\d,.]*(\+\d+)?[%*]?( ± [\d.]+)?")
-_NOTHING = frozenset({"", "-", "unknown"})
+_EMPTY_CELLS = frozenset({"", "-", "unknown"})
 
 # Prompts and names are printed as they are, whatever characters they hold.
 out = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
@@ -34,8 +34,8 @@ def print_json(value: Any) -> None:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table; columns of numbers are right-aligned."""
     table = Table(header_style="bold")
-    for place, column in enumerate(columns):
-        numbers = _are_numbers([row[place] for row in rows])
+    for index, column in enumerate(columns):
+        numbers = _are_numbers([row[index] for row in rows])
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
@@ -45,7 +45,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
+def status_line(what: str) -> Iterator[None]:
     """Shows, on a terminal, what is being waited for."""
     if not err.is_terminal:
         yield
@@ -54,7 +54,7 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
-def tracked(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+def with_progress(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
     """The items, counted on a terminal as they are taken."""
     if not err.is_terminal:
         return items
@@ -63,19 +63,19 @@ def tracked(items: Iterable[T], what: str, total: int | None = None) -> Iterable
     return track(items, what, total, console=err)
 
 
-def tell_line(source: Path, number: int, problem: str) -> None:
+def report_line(source: Path, number: int, problem: str) -> None:
     """Reports what is wrong with a line; the rest of the file is still read."""
     err.print(f"turnout: {source}: line {number}: {problem}")
 
 
-def share(part: int | None, whole: int | None) -> str:
+def relative_change(part: int | None, whole: int | None) -> str:
     """How much less ``part`` is than ``whole``, as a signed percentage."""
     if part is None or not whole:
         return "unknown"
     return f"{100 * (part - whole) / whole:+.1f}%"
 
 
-def notice(router: "Router") -> str | None:
+def stand_in_notice(router: "Router") -> str | None:
     """The line that says that a stand-in answers; None if none does."""
     stand_in = router.parts.means.stand_in
     if stand_in is None:
@@ -88,5 +88,5 @@ def notice(router: "Router") -> str | None:
 
 def _are_numbers(cells: Sequence[str]) -> bool:
     """Whether all cells are numbers or empty, and some are numbers."""
-    told = [cell for cell in cells if cell not in _NOTHING]
-    return bool(told) and all(map(_NUMBER.fullmatch, told))
+    filled = [cell for cell in cells if cell not in _EMPTY_CELLS]
+    return bool(filled) and all(map(_NUMBER.fullmatch, filled))

@@ -31,7 +31,7 @@ def supervise(
     ``serving`` is called when the first of them serves, ``ready`` when all do; they write a ledger
     file through ``file_owner``. Raises ConfigError or LedgerError if it cannot be opened.
     """
-    options = _without_workers(sys.argv[1:])
+    options = _without_workers_option(sys.argv[1:])
     command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
     ledger = recorder_for(config, os.environ, build(config, os.environ))
     with metrics_folder() as metrics:
@@ -45,11 +45,11 @@ def supervise(
             return running.run(serving, ready)
 
 
-def _without_workers(arguments: list[str]) -> list[str]:
+def _without_workers_option(arguments: list[str]) -> list[str]:
     kept: list[str] = []
-    skip = False
+    skip_next = False
     for argument in arguments:
-        if not skip and not argument.startswith("--workers"):
+        if not skip_next and not argument.startswith("--workers"):
             kept.append(argument)
-        skip = argument == "--workers"
+        skip_next = argument == "--workers"
     return kept

@@ -25,8 +25,12 @@ def read_tables(paths: Sequence[Path]) -> "list[OutcomeTable]":
     """The tables, in order. Raises ConfigError if one cannot be used or is given twice."""
     from turnout.evaluation import read_table
 
-    places = [path.resolve() for path in paths]
-    twice = [str(path) for path, at in zip(paths, places, strict=True) if places.count(at) > 1]
-    if twice:
-        raise ConfigError(f"--table {twice[0]} is given twice; its rows would count double")
+    resolved = [path.resolve() for path in paths]
+    repeated = [
+        str(path)
+        for path, path_resolved in zip(paths, resolved, strict=True)
+        if resolved.count(path_resolved) > 1
+    ]
+    if repeated:
+        raise ConfigError(f"--table {repeated[0]} is given twice; its rows would count double")
     return [read_table(path) for path in paths]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from turnout.cli.files import check_folder, make_room, store
+from turnout.cli.files import check_folder, prepare_target, write_whole
+from turnout.cli.list_options import ListOptionsCommand
 from turnout.cli.options import JsonOption, group
-from turnout.cli.several import Several
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.cli.tables import TableOption, read_tables
 from turnout.config import load_file
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from turnout.training.card import Part
     from turnout.training.intents import Trained
 
-_MOST_SEED = 2**32 - 1
+_MAX_SEED = 2**32 - 1
 
 app = group("train", "Learn from labels and outcomes.")
 
@@ -58,24 +58,24 @@ def intents(
     """
     from turnout.training.intents import train as run
 
-    make_room(out, paths, "artefact")
+    prepare_target(out, paths, "artefact")
     with _bar() as bar:
         trained = run(
             paths,
             date=_today(),
             every_licence=every_licence,
             compare=compare,
-            progress=_steps(bar),
+            progress=_progress_callback(bar),
         )
-    store(out, trained.artefact.packed())
+    write_whole(out, trained.artefact.packed())
     _show(out, trained, json=json)
 
 
-def _refits(part: "Part", told: str) -> None:
+def _add_refit_command(part: "Part", help_text: str) -> None:
     """A command that fits one part of an artefact again."""
 
-    @app.command(part, help=told)
-    def fit_anew(
+    @app.command(part, help=help_text)
+    def refit_part(
         paths: RowsArgument,
         place: Annotated[Path, typer.Option("--out", help="The file to write the artefact to.")],
         *,
@@ -85,7 +85,7 @@ def _refits(part: "Part", told: str) -> None:
     ) -> None:
         from turnout.training.intents import refit
 
-        make_room(place, paths, "artefact")
+        prepare_target(place, paths, "artefact")
         with _bar() as bar:
             fitted = refit(
                 part,
@@ -93,23 +93,23 @@ def _refits(part: "Part", told: str) -> None:
                 base=base,
                 date=_today(),
                 every_licence=every_licence,
-                progress=_steps(bar),
+                progress=_progress_callback(bar),
             )
-        store(place, fitted.packed())
+        write_whole(place, fitted.packed())
         if json:
             print_json({"artefact": str(place), "digest": fitted.digest})
             return
         out.print(f"{place} {fitted.digest[:19]}")
 
 
-_refits(
+_add_refit_command(
     "asides",
     """Refit the part that finds text addressed to the classifier.
 
     The rest of the artefact stays as it is, and so do its figures on ordinary prompts.
     """,
 )
-_refits(
+_add_refit_command(
     "follows",
     """Refit the part that tells a follow-up from a new task.
 
@@ -118,13 +118,13 @@ _refits(
 )
 
 
-@app.command(cls=Several)
+@app.command(cls=ListOptionsCommand)
 def success(
     table: TableOption,
     *,
     bundle: Annotated[Path, typer.Option("--out", help="The folder to write the bundle into.")],
     seed: Annotated[
-        int, typer.Option(min=0, max=_MOST_SEED, help="Seed of everything random in training.")
+        int, typer.Option(min=0, max=_MAX_SEED, help="Seed of everything random in training.")
     ] = 0,
     config: Annotated[
         Path | None,
@@ -136,10 +136,10 @@ def success(
     from turnout.training.bundle import write_bundle
     from turnout.training.success import train as fit
 
-    kept = load_file(config) if config else None
+    kept_config = load_file(config) if config else None
     check_folder(bundle)
     tables = read_tables(table)
-    _tell_gaps(tables)
+    _report_gaps(tables)
     with _bar() as progress:
         task = progress.add_task("starting", total=1.0)
         predictor = fit(
@@ -147,7 +147,9 @@ def success(
             seed=seed,
             progress=lambda step, share: progress.update(task, description=step, completed=share),
         )
-    digest = write_bundle(predictor, tables, bundle, seed=seed, config=kept, environ=os.environ)
+    digest = write_bundle(
+        predictor, tables, bundle, seed=seed, config=kept_config, environ=os.environ
+    )
     rows = sum(len(one.prompts) for one in tables)
     if json:
         print_json(
@@ -172,8 +174,10 @@ def _show(place: Path, trained: "Trained", *, json: bool) -> None:
         found = {"artefact": str(place), "digest": digest, "figures": measured.as_dict()}
         print_json({**found, "every_licence": others.as_dict() if others else None})
         return
-    beside = others.shown() if others else {}
-    rows = [[name, shown, beside.get(name, "-")] for name, shown in measured.shown().items()]
+    all_rows_figures = others.shown() if others else {}
+    rows = [
+        [name, shown, all_rows_figures.get(name, "-")] for name, shown in measured.shown().items()
+    ]
     columns = ["figure on unseen sources", "this artefact", "all rows"]
     print_table(f"{place} {digest[:19]}", columns, rows)
 
@@ -182,17 +186,17 @@ def _today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def _steps(bar: Progress) -> Callable[[str, int, int], None]:
+def _progress_callback(bar: Progress) -> Callable[[str, int, int], None]:
     """A function that shows a step of training: its name, and how much of it is done."""
     task = bar.add_task("reading", total=None)
 
-    def shown(step: str, done: int, total: int) -> None:
+    def show_step(step: str, done: int, total: int) -> None:
         bar.update(task, description=step, completed=done, total=total)
 
-    return shown
+    return show_step
 
 
-def _tell_gaps(tables: "Sequence[OutcomeTable]") -> None:
+def _report_gaps(tables: "Sequence[OutcomeTable]") -> None:
     """Reports what the tables lack, before training takes its time."""
     for one in tables:
         for note in one.notes:

@@ -74,7 +74,7 @@ class Handover:
                     return
 
 
-class TakenOver:
+class Takeover:
     """The listening socket of a running gateway, and the word to it that this one serves."""
 
     def __init__(self, path: Path) -> None:

@@ -13,9 +13,9 @@ import orjson
 import typer
 from msgspec import Struct
 
-from turnout.cli.jsonl import Line, lines
-from turnout.cli.options import router_of, unspent_router
-from turnout.cli.show import out, print_json, tell_line
+from turnout.cli.jsonl import Line, read_lines
+from turnout.cli.options import router_of, unrecorded_router
+from turnout.cli.show import out, print_json, report_line
 from turnout.config import load
 from turnout.core import ConfigError, Decision, RequestError, usd_from_pico
 from turnout.core.nearest import did_you_mean
@@ -37,7 +37,7 @@ class Checked(Struct, frozen=True):
     error: str | None = None
 
     @property
-    def holds(self) -> bool:
+    def passes(self) -> bool:
         """Whether everything that the line expects is so."""
         return not self.differs and self.error is None
 
@@ -47,20 +47,20 @@ def check(file: Path, config: Path | None, model: str, *, ledger: bool, json: bo
     loaded = load(config)
     # Nothing is served: a local decision is not recorded, but what a label cost is.
     recorded = ledger and loaded.classifier.kind != "local"
-    router = router_of(loaded, ledger=True) if recorded else unspent_router(loaded)
+    router = router_of(loaded, ledger=True) if recorded else unrecorded_router(loaded)
     with router as r, opened(file) as source:
-        checked = [_checked(r, line, model) for line in lines(source)]
+        checked = [_check_line(r, line, model) for line in read_lines(source)]
     if not checked:
         raise ConfigError(f"{file}: has no line to check")
     if json:
         print_json(_report(checked))
     else:
         _show(file, checked)
-    if not all(one.holds for one in checked):
+    if not all(one.passes for one in checked):
         raise typer.Exit(1)
 
 
-def _checked(r: Router, line: Line, model: str) -> Checked:
+def _check_line(r: Router, line: Line, model: str) -> Checked:
     problem = line.error or _problem(line.row)
     if problem is not None:
         return Checked(line, error=problem)
@@ -74,9 +74,9 @@ def _checked(r: Router, line: Line, model: str) -> Checked:
 
 def _problem(row: Mapping[str, Any]) -> str | None:
     """Why a line cannot be checked; empty if it can."""
-    odd = next((name for name in row if name not in _KNOWN), None)
-    if odd is not None:
-        return f"unknown key {odd!r}; {did_you_mean(odd, _KNOWN)}"
+    unknown = next((name for name in row if name not in _KNOWN), None)
+    if unknown is not None:
+        return f"unknown key {unknown!r}; {did_you_mean(unknown, _KNOWN)}"
     if not any(name in row for name in _EXPECTED):
         return f"expects nothing; add one of {', '.join(_EXPECTED)}"
     cost = row.get("max_cost_usd", 0)
@@ -110,15 +110,17 @@ def _differences(
 
 def _show(file: Path, checked: list[Checked]) -> None:
     for one in checked:
-        at = f"{file}: line {one.line.number}"
+        where = f"{file}: line {one.line.number}"
         if one.error is not None:
-            tell_line(file, one.line.number, one.error)
+            report_line(file, one.line.number, one.error)
         for name, (expected, found) in one.differs.items():
-            out.print(f"{at}: {name}: expected {_said(expected)}, is {_said(found)} ({one.reason})")
-    out.print(f"{sum(one.holds for one in checked)} of {len(checked)} lines hold")
+            out.print(
+                f"{where}: {name}: expected {_as_text(expected)}, is {_as_text(found)} ({one.reason})"
+            )
+    out.print(f"{sum(one.passes for one in checked)} of {len(checked)} lines hold")
 
 
-def _said(value: Any) -> str:
+def _as_text(value: Any) -> str:
     """A value as a line of the file would have it; a small number without an exponent."""
     if isinstance(value, float):
         return f"{Decimal(str(value)):f}"
@@ -128,7 +130,7 @@ def _said(value: Any) -> str:
 def _report(checked: list[Checked]) -> dict[str, Any]:
     return {
         "lines": len(checked),
-        "held": sum(one.holds for one in checked),
+        "held": sum(one.passes for one in checked),
         "differing": [
             {
                 "line": one.line.number,

@@ -12,28 +12,28 @@ from turnout.features import count_tokens
 from turnout.runtime import Router
 from turnout.runtime.classifier_setup import labels_of
 
-AT_A_TIME = 16
+CONCURRENCY = 16
 LABEL_TOKENS = 4
 
 Verdict = tuple[str, Prediction]
-Decided = tuple[Decision, tuple[Outcome, ...]]
+DecidedLine = tuple[Decision, tuple[Outcome, ...]]
 
 
 @contextmanager
-def asking(r: Router) -> Iterator[Callable[[Sequence[Line]], Iterator[Decided]]]:
+def line_decider(r: Router) -> Iterator[Callable[[Sequence[Line]], Iterator[DecidedLine]]]:
     """A function that decides lines, each with the calls made for it. It raises RequestError."""
-    with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="turnout-ask") as pool:
+    with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="turnout-ask") as pool:
 
-        def ask(lines: Sequence[Line]) -> Iterator[Decided]:
+        def ask(lines: Sequence[Line]) -> Iterator[DecidedLine]:
             return pool.map(lambda line: r.route_with_calls(line.messages), lines)
 
         yield ask
 
 
 @contextmanager
-def asked_verdicts(r: Router) -> Iterator[Callable[[Sequence[Line]], list[Verdict]]]:
+def verdict_reader(r: Router) -> Iterator[Callable[[Sequence[Line]], list[Verdict]]]:
     """A function that gives lines their verdicts."""
-    with asking(r) as ask:
+    with line_decider(r) as ask:
         yield lambda lines: [(d.intent, d.prediction) for d, _ in ask(lines)]
 
 
@@ -45,11 +45,11 @@ def label_cost(
     The cost is in pico-dollars, None where the price is unknown.
     """
     config = r.parts.config
-    asked = r.parts.means.rules.catalog.deployments[config.classifier.model or config.default]
-    if asked.price is None:
-        return asked.model, None
-    price, name, labels = asked.price, asked.card.tokenizer, labels_of(config)
-    return asked.model, sum(
+    deployment = r.parts.means.rules.catalog.deployments[config.classifier.model or config.default]
+    if deployment.price is None:
+        return deployment.model, None
+    price, name, labels = deployment.price, deployment.card.tokenizer, labels_of(config)
+    return deployment.model, sum(
         price.expected_cost(
             count_tokens([m["content"] for m in build(messages, labels)], name), LABEL_TOKENS
         )
