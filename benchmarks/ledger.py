@@ -23,7 +23,7 @@ from turnout.ledger.pricing import call_of
 from turnout.ledger.rows import Batch
 from turnout.ledger.sqlite import SqliteStore
 from turnout.ledger.twins import extremes_of
-from turnout.proving.workload import BOUNDS, RULES, idents, request
+from turnout.proving.workload import BOUNDS, RULES, request, request_ids
 
 Told = tuple[Request, Decision, Sequence[Outcome]]
 
@@ -81,7 +81,7 @@ def _disk(folder: Path) -> dict[str, float]:
 
 
 def _rates(folder: Path, count: int) -> dict[str, object]:
-    told = [request(ident, random.Random(ident)) for ident in idents(1, 2 * count)]
+    told = [request(ident, random.Random(ident)) for ident in request_ids(1, 2 * count)]
     store = SqliteStore(folder / "rate.db")
     with Ledger(store, catalog=RULES.catalog) as ledger:
         # The log grows to its size once; after that it is overwritten.
@@ -166,7 +166,7 @@ def _filled(store: SqliteStore, rows: int, first_ms: int, last_ms: int) -> tuple
     step_ms = (last_ms - first_ms) // rows
     for start in range(0, rows, 2_000):
         batch = Batch()
-        for place, ident in enumerate(idents(start, min(2_000, rows - start))):
+        for place, ident in enumerate(request_ids(start, min(2_000, rows - start))):
             told = request(ident, random.Random(place % 97))
             records += _add(batch, told, first_ms + (start + place) * step_ms)
             ids.append(told[1].id)

@@ -38,13 +38,13 @@ def gateways(stack: ExitStack, port: int, core: int | None) -> list[Started]:
     )
     plain = stack.enter_context(turnout(port, core=core))
     unread = stack.enter_context(turnout(port, name="unread", extra=_UNREAD, core=core))
-    kept = stack.enter_context(turnout(port, name="ledger", extra=_LEDGER, core=core))
+    with_ledger = stack.enter_context(turnout(port, name="ledger", extra=_LEDGER, core=core))
     # The kernel spreads two workers over the cores, as it would elsewhere.
-    double = stack.enter_context(turnout(port, name="2 workers", workers=2))
-    return [direct, plain, unread, kept, double]
+    two_workers = stack.enter_context(turnout(port, name="2 workers", workers=2))
+    return [direct, plain, unread, with_ledger, two_workers]
 
 
-def others(
+def started_peers(
     stack: ExitStack, wanted: Sequence[Peer], port: int, core: int | None
 ) -> tuple[list[Started], dict[str, str]]:
     """The peers that answer, and why others do not."""
@@ -73,10 +73,10 @@ def rounds(
 
 
 def _row(case: str, gateway: str, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    middle = {key: statistics.median(f.get(key, 0) for f in found) for key in found[0]}
-    used = [f["cpu_us"] for f in found if "cpu_us" in f]
-    spread = {"cpu_us_low": min(used), "cpu_us_high": max(used)} if used else {}
-    return {"case": case, "gateway": gateway, **middle, **spread}
+    medians = {key: statistics.median(f.get(key, 0) for f in found) for key in found[0]}
+    cpu_us = [f["cpu_us"] for f in found if "cpu_us" in f]
+    spread = {"cpu_us_low": min(cpu_us), "cpu_us_high": max(cpu_us)} if cpu_us else {}
+    return {"case": case, "gateway": gateway, **medians, **spread}
 
 
 def show(report: dict[str, Any]) -> None:
@@ -94,17 +94,17 @@ def show(report: dict[str, Any]) -> None:
         print(f"{row['case']:20} {row['gateway']:12}{cells}")
 
 
-def measured(given: argparse.Namespace) -> dict[str, Any]:
+def measured(options: argparse.Namespace) -> dict[str, Any]:
     """The report of all gateways and cases that were asked for."""
-    ours, theirs = (None, None) if given.no_pin else (0, 1)
-    words = given.case or [""]
+    gateway_core, client_core = (None, None) if options.no_pin else (0, 1)
+    words = options.case or [""]
     cases = [case for case in CASES if any(word in case.name for word in words)]
-    names = (given.peers or "").split(",")
-    wanted = [peer for peer in PEERS if given.peers == "all" or peer.name in names]
+    names = (options.peers or "").split(",")
+    wanted = [peer for peer in PEERS if options.peers == "all" or peer.name in names]
     with ExitStack() as stack:
-        port = stack.enter_context(upstream(theirs))
-        served = gateways(stack, port, ours)
-        peers, missing = others(stack, wanted, port, ours)
+        port = stack.enter_context(upstream(client_core))
+        served = gateways(stack, port, gateway_core)
+        peers, missing = started_peers(stack, wanted, port, gateway_core)
         served += peers
         started = {
             g.name: {"start_s": g.start_s, "rss_mb": measure.rss_mb(measure.family(g.pid))}
@@ -116,7 +116,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
             "started": started,
             "peers": {p.name: f"{p.version} {p.note}".strip() for p in PEERS},
             "not_run": missing,
-            "rows": rounds(served, cases, given.rounds, given.seconds, theirs),
+            "rows": rounds(served, cases, options.rounds, options.seconds, client_core),
         }
 
 
@@ -131,13 +131,13 @@ def main() -> None:
     parser.add_argument("--peers", help="other gateways: all, or names with commas between")
     parser.add_argument("--out", type=Path, help="also write the JSON here")
     parser.add_argument("--plot", type=Path, help="draw CPU time and requests a second here (SVG)")
-    given = parser.parse_args()
-    report = measured(given)
-    if given.out:
-        given.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    if given.plot:
-        draw(report["rows"], given.plot)
-    if given.json:
+    options = parser.parse_args()
+    report = measured(options)
+    if options.out:
+        options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if options.plot:
+        draw(report["rows"], options.plot)
+    if options.json:
         print(json.dumps(report, indent=2))
     else:
         show(report)

@@ -26,54 +26,54 @@ from benchmarks.gateway.gateways import CONFIG, Started, turnout, upstream
 from benchmarks.machine import describe
 
 # As many tokens as the longest prompt has.
-_ROOMY = CONFIG.replace("price:", "context_window: 100000000, price:")
+_LARGE_WINDOW_CONFIG = CONFIG.replace("price:", "context_window: 100000000, price:")
 EVERY_S = 0.005
 _SMALL = {"sure": "What is two and two?", "unsure": "Make it nicer"}
-_SAID = (
+_TEXT = (
     "the signal lever points rails morning station keeper writes down when each train came and "
     "what it carried because somebody will ask how many wagons stood on the third track at noon"
 )
-_WORDS = _SAID.split()
+_WORDS = _TEXT.split()
 _HAN = "信号员每天早上记录列车到达的时间以及它们运载的货物因为有人会问第三轨道上有多少车厢"
 
 
-def _words(dice: random.Random, size: int) -> str:
-    return _until(size, lambda: " ".join(dice.choices(_WORDS, k=12)).capitalize() + ". ")
+def _words(rng: random.Random, size: int) -> str:
+    return _repeated(size, lambda: " ".join(rng.choices(_WORDS, k=12)).capitalize() + ". ")
 
 
-def _line(dice: random.Random, size: int) -> str:
-    return _until(size, lambda: "".join(dice.choices(_WORDS, k=12)))
+def _line(rng: random.Random, size: int) -> str:
+    return _repeated(size, lambda: "".join(rng.choices(_WORDS, k=12)))
 
 
-def _base64(dice: random.Random, size: int) -> str:
-    return base64.b64encode(dice.randbytes(size * 3 // 4)).decode()
+def _base64(rng: random.Random, size: int) -> str:
+    return base64.b64encode(rng.randbytes(size * 3 // 4)).decode()
 
 
-def _chinese(dice: random.Random, size: int) -> str:
-    return _until(size // 3, lambda: "".join(dice.choices(_HAN, k=20)) + "。")
+def _chinese(rng: random.Random, size: int) -> str:
+    return _repeated(size // 3, lambda: "".join(rng.choices(_HAN, k=20)) + "。")
 
 
-def _logs(dice: random.Random, size: int) -> str:
+def _logs(rng: random.Random, size: int) -> str:
     def line() -> str:
-        said = " ".join(dice.choices(_WORDS, k=6))
-        entry = {"ts": dice.random() * 1e9, "msg": said, "id": dice.randbytes(8).hex()}
+        message = " ".join(rng.choices(_WORDS, k=6))
+        entry = {"ts": rng.random() * 1e9, "msg": message, "id": rng.randbytes(8).hex()}
         return json.dumps(entry) + "\n"
 
-    return _until(size, line)
+    return _repeated(size, line)
 
 
-def _percent(dice: random.Random, size: int) -> str:
-    return _until(size, lambda: quote(" ".join(dice.choices(_WORDS, k=6)) + "\n=&") + "%20")
+def _percent(rng: random.Random, size: int) -> str:
+    return _repeated(size, lambda: quote(" ".join(rng.choices(_WORDS, k=6)) + "\n=&") + "%20")
 
 
-def _unseen(dice: random.Random, size: int) -> str:
-    return _until(size // 2, lambda: "\u200b".join(" ".join(dice.choices(_WORDS, k=12)) + " "))
+def _zero_width(rng: random.Random, size: int) -> str:
+    return _repeated(size // 2, lambda: "\u200b".join(" ".join(rng.choices(_WORDS, k=12)) + " "))
 
 
-def _until(characters: int, more: Callable[[], str]) -> str:
+def _repeated(characters: int, make_part: Callable[[], str]) -> str:
     parts, length = [], 0
     while length < characters:
-        parts.append(more())
+        parts.append(make_part())
         length += len(parts[-1])
     return "".join(parts)[:characters]
 
@@ -85,11 +85,11 @@ KINDS: dict[str, Callable[[random.Random, int], str]] = {
     "chinese": _chinese,
     "logs": _logs,
     "percent": _percent,
-    "unseen": _unseen,
+    "unseen": _zero_width,
 }
 
 
-def asked(text: str, model: str) -> bytes:
+def http_request(text: str, model: str) -> bytes:
     """A request for a gateway, head and body."""
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
     data = json.dumps(body, ensure_ascii=False).encode()
@@ -97,46 +97,46 @@ def asked(text: str, model: str) -> bytes:
     return (head % len(data)).encode() + data
 
 
-def exchanged(link: socket.socket, data: bytes) -> int:
+def send_and_read(link: socket.socket, data: bytes) -> int:
     """The status of the answer to ``data``, read to its end."""
     link.sendall(data)
-    seen = b""
-    while b"\r\n\r\n" not in seen:
-        more = link.recv(65536)
-        if not more:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = link.recv(65536)
+        if not piece:
             raise ConnectionError("the gateway closed the connection")
-        seen += more
-    head, _, rest = seen.partition(b"\r\n\r\n")
-    missing = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]) - len(rest)
-    while missing > 0:
-        missing -= len(link.recv(65536))
+        received += piece
+    head, _, rest = received.partition(b"\r\n\r\n")
+    missing_bytes = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]) - len(rest)
+    while missing_bytes > 0:
+        missing_bytes -= len(link.recv(65536))
     return int(head.split(b" ", 2)[1])
 
 
-def behind(served: Started, text: str) -> dict[str, float]:
+def latencies_beside(served: Started, text: str) -> dict[str, float]:
     """Milliseconds of small requests while ``text`` is answered, and how much memory it took."""
     # Plain sockets: an event loop would affect the times that it measures.
-    large = asked(text, "auto")
+    large_request = http_request(text, "auto")
     answered: list[float] = []
 
-    def long() -> None:
-        with _link(served) as link:
+    def send_large() -> None:
+        with _connect(served) as link:
             started = time.perf_counter()
-            answered.append(exchanged(link, large))
+            answered.append(send_and_read(link, large_request))
             answered.append(time.perf_counter() - started)
 
-    beside = threading.Thread(target=long)
+    thread = threading.Thread(target=send_large)
     times: dict[str, list[float]] = {name: [] for name in _SMALL}
-    with _link(served) as link, peak(served) as most:
+    with _connect(served) as link, peak(served) as grown_so_far:
         for _ in range(20):
-            _timed(link, times)
+            _time_small_requests(link, times)
         times = {name: [] for name in _SMALL}
-        beside.start()
-        while beside.is_alive():
-            _timed(link, times)
-        beside.join()
-        grown = most()
-    worst = {f"worst {name} ms": max(found, default=0.0) for name, found in times.items()}
+        thread.start()
+        while thread.is_alive():
+            _time_small_requests(link, times)
+        thread.join()
+        grown_mb = grown_so_far()
+    worst = {f"worst {name} ms": max(results, default=0.0) for name, results in times.items()}
     every = sorted(itertools.chain(*times.values()))
     return {
         "status": answered[0],
@@ -144,32 +144,32 @@ def behind(served: Started, text: str) -> dict[str, float]:
         "p99 ms": every[len(every) * 99 // 100],
         "p50 ms": every[len(every) // 2],
         "long s": answered[1],
-        "grown MB": grown,
+        "grown MB": grown_mb,
     }
 
 
-def _timed(link: socket.socket, times: dict[str, list[float]]) -> None:
+def _time_small_requests(link: socket.socket, times: dict[str, list[float]]) -> None:
     """One of each small request, and the milliseconds that it took."""
     for name, text in _SMALL.items():
         started = time.perf_counter()
-        exchanged(link, asked(text, "auto"))
-        took = time.perf_counter() - started
-        times[name].append(took * 1e3)
-        time.sleep(max(0.0, EVERY_S - took))
+        send_and_read(link, http_request(text, "auto"))
+        took_s = time.perf_counter() - started
+        times[name].append(took_s * 1e3)
+        time.sleep(max(0.0, EVERY_S - took_s))
 
 
-def _link(served: Started) -> socket.socket:
+def _connect(served: Started) -> socket.socket:
     return socket.create_connection(("127.0.0.1", served.port), timeout=600)
 
 
 @contextmanager
 def peak(served: Started) -> Iterator[Callable[[], float]]:
     """The most MB by which the process grew."""
-    place = Path(f"/proc/{served.pid}")
-    (place / "clear_refs").write_text("5", encoding="ascii")
+    proc = Path(f"/proc/{served.pid}")
+    (proc / "clear_refs").write_text("5", encoding="ascii")
 
     def resident(name: str) -> float:
-        text = (place / "status").read_text(encoding="ascii")
+        text = (proc / "status").read_text(encoding="ascii")
         return int(text.partition(f"{name}:")[2].split()[0]) / 1024
 
     before = resident("VmRSS")
@@ -184,18 +184,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--no-pin", action="store_true")
     options = parser.parse_args()
-    near, far = (None, None) if options.no_pin else (0, 1)
-    with upstream(core=far) as port, turnout(port, config=_ROOMY, core=near) as served:
-        found = [
-            _told(kind, mb, behind(served, KINDS[kind](random.Random(number), int(mb * 1e6))))
+    gateway_core, upstream_core = (None, None) if options.no_pin else (0, 1)
+    with (
+        upstream(core=upstream_core) as port,
+        turnout(port, config=_LARGE_WINDOW_CONFIG, core=gateway_core) as served,
+    ):
+        results = [
+            _print_row(
+                kind,
+                mb,
+                latencies_beside(served, KINDS[kind](random.Random(number), int(mb * 1e6))),
+            )
             for number in range(options.rounds)
             for mb in options.mb or (1, 5, 25)
             for kind in options.kind or KINDS
         ]
-    print(json.dumps({"machine": describe("numpy", "orjson"), "found": found}))
+    print(json.dumps({"machine": describe("numpy", "orjson"), "found": results}))
 
 
-def _told(kind: str, mb: float, figures: dict[str, float]) -> dict[str, Any]:
+def _print_row(kind: str, mb: float, figures: dict[str, float]) -> dict[str, Any]:
     line = {"kind": kind, "mb": mb, **{k: round(v, 1) for k, v in figures.items()}}
     print(json.dumps(line), file=sys.stderr, flush=True)
     return line

@@ -53,16 +53,24 @@ def turnout(
     core: int | None = None,
 ) -> Iterator[Started]:
     """``turnout serve``; ``extra`` is more configuration, by default without a ledger."""
-    with tempfile.TemporaryDirectory() as place:
-        file = Path(place, "turnout.yaml")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "turnout.yaml")
         file.write_text(config % upstream + (extra or 'ledger: "off"\n'), encoding="utf-8")
-        more = {"TURNOUT_STATE_DIR": place, "XDG_DATA_HOME": place, "OMP_NUM_THREADS": "1"}
+        state_environ = {
+            "TURNOUT_STATE_DIR": folder,
+            "XDG_DATA_HOME": folder,
+            "OMP_NUM_THREADS": "1",
+        }
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         arguments = ["serve", "--config", str(file), "--port", "0", "--log-level", "WARNING"]
         arguments += ["--workers", str(workers)] if workers > 1 else []
         started = time.perf_counter()
         with process(
-            "turnout", *arguments, core=core, stderr=subprocess.PIPE, env={**environment, **more}
+            "turnout",
+            *arguments,
+            core=core,
+            stderr=subprocess.PIPE,
+            env={**environment, **state_environ},
         ) as served:
             line = ""
             while "serving on" not in line:
@@ -84,8 +92,8 @@ def _first_answer(port: int) -> None:
     """Waits for the first answer of a model."""
     body = b'{"model":"auto","messages":[{"role":"user","content":"What is two and two?"}]}'
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
-    asked = urllib.request.Request(url, body, {"content-type": "application/json"})
-    with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
         answer.read()
 
 

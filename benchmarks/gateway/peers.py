@@ -52,26 +52,26 @@ class Peer:
     chooses_port: bool = False
 
     @property
-    def place(self) -> Path:
+    def folder(self) -> Path:
         """Where it is installed."""
         base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         return Path(base, "turnout", "peers", f"{self.name}-{self.version}")
 
     def ensure(self) -> Path:
         """Installs it unless it is there. Raises NotRun."""
-        ready = self.place / "ready"
+        ready = self.folder / "ready"
         if not ready.exists():
-            shutil.rmtree(self.place, ignore_errors=True)
-            self.place.mkdir(parents=True)
-            self.install(self.place)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            self.install(self.folder)
             ready.touch()
-        return self.place
+        return self.folder
 
 
 @contextmanager
 def started(peer: Peer, upstream: int, port: int, core: int | None = None) -> Iterator[Started]:
     """The peer on ``port`` in front of ``upstream``. Raises NotRun."""
-    place = peer.ensure()
+    folder = peer.ensure()
     models = {"pinned": "m/fast", "routed": "m/fast", "paced": "m/paced"}
     served = Started(
         name=peer.name,
@@ -83,32 +83,32 @@ def started(peer: Peer, upstream: int, port: int, core: int | None = None) -> It
         peer=True,
     )
     with tempfile.TemporaryDirectory(prefix="turnout-peer-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # nginx's worker runs as another user
+        run_dir = Path(name)
+        run_dir.chmod(0o755)  # nginx's worker runs as another user
         environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        with (folder / "log").open("wb") as log:
-            began = time.perf_counter()
-            running = subprocess.Popen(
-                [*pinned(core), *peer.command(place, folder, upstream, port)],
+        with (run_dir / "log").open("wb") as log:
+            started_at = time.perf_counter()
+            process = subprocess.Popen(
+                [*pinned(core), *peer.command(folder, run_dir, upstream, port)],
                 stdout=log,
                 stderr=log,
                 env={**environ, **peer.environ},
-                cwd=folder,
+                cwd=run_dir,
                 start_new_session=True,
             )
             try:
                 if peer.chooses_port:
-                    served = replace(served, port=_chosen(folder / "port", running))
-                _first_answer(served, running, folder / "log")
-                took = time.perf_counter() - began
-                yield replace(served, pid=running.pid, start_s=took)
+                    served = replace(served, port=_chosen_port(run_dir / "port", process))
+                _first_answer(served, process, run_dir / "log")
+                start_s = time.perf_counter() - started_at
+                yield replace(served, pid=process.pid, start_s=start_s)
             finally:
-                running.terminate()
+                process.terminate()
                 with suppress(subprocess.TimeoutExpired):
-                    running.wait(10)
-                if running.poll() is None:
-                    running.kill()
-                    running.wait()
+                    process.wait(10)
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
 
 
 def free_port() -> int:
@@ -118,62 +118,71 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _chosen(path: Path, running: "subprocess.Popen[bytes]") -> int:
+def _chosen_port(path: Path, process: "subprocess.Popen[bytes]") -> int:
     """The port that the peer has chosen and written down."""
-    until = time.monotonic() + _START_S
-    while time.monotonic() < until and running.poll() is None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
         if path.exists() and (text := path.read_text(encoding="ascii")):
             return int(text)
         time.sleep(0.02)
     raise NotRun("it never said on which port it listens")
 
 
-def _first_answer(served: Started, running: "subprocess.Popen[bytes]", log: Path) -> None:
-    asking = {"model": served.models["pinned"], "messages": [{"role": "user", "content": "hi"}]}
-    body = json.dumps(asking)
+def _first_answer(served: Started, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    body_fields = {
+        "model": served.models["pinned"],
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+    body = json.dumps(body_fields)
     url = f"http://127.0.0.1:{served.port}{served.path}"
     headers = {"content-type": "application/json", **served.headers}
-    asked = urllib.request.Request(url, body.encode(), headers)
-    until = time.monotonic() + _START_S
-    why: object = "no answer"
-    while time.monotonic() < until and running.poll() is None:
+    request = urllib.request.Request(url, body.encode(), headers)
+    deadline = time.monotonic() + _START_S
+    problem: object = "no answer"
+    while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 -- loopback
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 -- loopback
                 answer.read()
                 return
         except OSError as error:
-            why = error
+            problem = error
             time.sleep(0.05)
-    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-    raise NotRun(f"{served.name} did not answer: {why}; {' '.join(said)[:200]}")
+    last_lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    raise NotRun(f"{served.name} did not answer: {problem}; {' '.join(last_lines)[:200]}")
 
 
 def _pip(*packages: str) -> Callable[[Path], None]:
-    def install(place: Path) -> None:
+    def install(folder: Path) -> None:
         uv = Path(sys.executable).with_name("uv")
-        _do([str(uv), "venv", "--quiet", "--clear", str(place), "--python", sys.executable])
-        python = str(place / "bin" / "python")
-        _do([str(uv), "pip", "install", "--quiet", "--no-build", "--python", python, *packages])
+        _run_command(
+            [str(uv), "venv", "--quiet", "--clear", str(folder), "--python", sys.executable]
+        )
+        python = str(folder / "bin" / "python")
+        _run_command(
+            [str(uv), "pip", "install", "--quiet", "--no-build", "--python", python, *packages]
+        )
 
     return install
 
 
-def _portkey(place: Path) -> None:
+def _portkey(folder: Path) -> None:
     if shutil.which("npm") is None:
         raise NotRun("portkey needs node and npm")
     package = "@portkey-ai/gateway@1.15.2"
-    _do(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(place), package])
-    script = place / "node_modules/@portkey-ai/gateway/build/start-server.js"
+    _run_command(
+        ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), package]
+    )
+    script = folder / "node_modules/@portkey-ai/gateway/build/start-server.js"
     text = script.read_text(encoding="utf-8")
     if text.count(_PORTKEY_PATCH[0]) != 1:
         raise NotRun("portkey is not the version whose streams can be mended")
     script.write_text(text.replace(*_PORTKEY_PATCH), encoding="utf-8")
 
 
-def _nginx(place: Path) -> None:
-    del place
+def _nginx(folder: Path) -> None:
+    del folder
     if _nginx_path() is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _do(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "nginx-light"])
+        _run_command(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "nginx-light"])
     if _nginx_path() is None:
         raise NotRun("nginx is not installed: apt-get install nginx-light")
 
@@ -182,24 +191,24 @@ def _nginx_path() -> str | None:
     return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 
-def _do(command: Sequence[str]) -> None:
+def _run_command(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NotRun(f"{command[0]} failed: {done.stderr.strip()[-300:]}")
 
 
-def _litellm_command(place: Path, folder: Path, upstream: int, port: int) -> list[str]:
+def _litellm_command(folder: Path, run_dir: Path, upstream: int, port: int) -> list[str]:
     models = "".join(
         f"  - model_name: {name}\n    litellm_params: {{model: openai/{name}, "
         f'api_base: "http://127.0.0.1:{upstream}/v1", api_key: none-needed}}\n'
         for name in ("m/fast", "m/paced")
     )
-    config = folder / "litellm.yaml"
+    config = run_dir / "litellm.yaml"
     # Without a key, like the others here; this has to be set explicitly.
     more = "general_settings: {dangerously_permit_weak_or_unset_master_key: true}\n"
     more += "litellm_settings: {telemetry: false}\n"
     config.write_text(f"model_list:\n{models}{more}", "utf-8")
-    command = [str(place / "bin" / "litellm"), "--config", str(config), "--host", "127.0.0.1"]
+    command = [str(folder / "bin" / "litellm"), "--config", str(config), "--host", "127.0.0.1"]
     return [*command, "--port", str(port), "--num_workers", "1", "--telemetry", "False"]
 
 
@@ -213,7 +222,7 @@ time.sleep(10**6)
 """
 
 
-def _tensorzero_command(place: Path, folder: Path, upstream: int, port: int) -> list[str]:
+def _tensorzero_command(folder: Path, run_dir: Path, upstream: int, port: int) -> list[str]:
     models = "".join(
         f'[models."{name}"]\nrouting = ["canned"]\n[models."{name}".providers.canned]\n'
         f'type = "openai"\nmodel_name = "{name}"\napi_key_location = "none"\n'
@@ -222,38 +231,38 @@ def _tensorzero_command(place: Path, folder: Path, upstream: int, port: int) -> 
     )
     del port
     gateway = "[gateway]\nobservability.enabled = false\n"
-    config = folder / "tensorzero.toml"
+    config = run_dir / "tensorzero.toml"
     config.write_text(gateway + models, encoding="utf-8")
-    script = folder / "start.py"
+    script = run_dir / "start.py"
     script.write_text(_TENSORZERO, encoding="utf-8")
-    return [str(place / "bin" / "python"), str(script), str(config), str(folder / "port")]
+    return [str(folder / "bin" / "python"), str(script), str(config), str(run_dir / "port")]
 
 
-def _vllm_command(place: Path, folder: Path, upstream: int, port: int) -> list[str]:
-    del folder
-    command = [str(place / "bin" / "vllm-router"), "--host", "127.0.0.1", "--port", str(port)]
+def _vllm_command(folder: Path, run_dir: Path, upstream: int, port: int) -> list[str]:
+    del run_dir
+    command = [str(folder / "bin" / "vllm-router"), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--worker-urls", f"http://127.0.0.1:{upstream}", "--policy", "round_robin"]
     return [*command, "--log-level", "error", "--max-concurrent-requests", "4096"]
 
 
-def _portkey_command(place: Path, folder: Path, upstream: int, port: int) -> list[str]:
-    del folder, upstream
-    script = place / "node_modules/@portkey-ai/gateway/build/start-server.js"
+def _portkey_command(folder: Path, run_dir: Path, upstream: int, port: int) -> list[str]:
+    del run_dir, upstream
+    script = folder / "node_modules/@portkey-ai/gateway/build/start-server.js"
     return ["node", str(script), f"--port={port}", "--headless"]
 
 
-def _nginx_command(place: Path, folder: Path, upstream: int, port: int) -> list[str]:
-    del place
-    config = folder / "nginx.conf"
+def _nginx_command(folder: Path, run_dir: Path, upstream: int, port: int) -> list[str]:
+    del folder
+    config = run_dir / "nginx.conf"
     config.write_text(
         f"""
-daemon off; pid {folder}/pid; error_log {folder}/error crit; worker_processes 1;
+daemon off; pid {run_dir}/pid; error_log {run_dir}/error crit; worker_processes 1;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; client_max_body_size 10m; client_body_buffer_size 256k;
   keepalive_requests 1000000;
-  client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+  client_body_temp_path {run_dir}/a; proxy_temp_path {run_dir}/b; fastcgi_temp_path {run_dir}/c;
+  uwsgi_temp_path {run_dir}/d; scgi_temp_path {run_dir}/e;
   upstream up {{ server 127.0.0.1:{upstream}; keepalive 512; keepalive_requests 1000000; }}
   server {{
     listen 127.0.0.1:{port} backlog=2048;
@@ -266,7 +275,7 @@ http {{
 """,
         encoding="utf-8",
     )
-    return [_nginx_path() or "nginx", "-c", str(config), "-p", str(folder)]
+    return [_nginx_path() or "nginx", "-c", str(config), "-p", str(run_dir)]
 
 
 _QUIET = {"RUST_LOG": "error", "TOKIO_WORKER_THREADS": "1"}

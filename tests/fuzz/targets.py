@@ -20,7 +20,7 @@ from turnout.providers.openai_chat import OpenAIChatCodec
 from turnout.providers.protocol import Codec
 from turnout.providers.responses import ResponsesCodec
 from turnout.providers.sse import EventParser, EventTooLarge
-from turnout.proving.billing import Sure
+from turnout.proving.billing import FixedClassifier
 from turnout.runtime import assemble
 
 DIALECTS: tuple[ApiDialect, ...] = (Chat(), Messages(), Responses())
@@ -166,7 +166,7 @@ def _router() -> Router:
         "ledger": "off",
     }
     # Without the classifier's own cost: it reads texts, whatever they are.
-    return Router(replace(assemble(load_mapping(config, {}), {}), classifier=Sure()))
+    return Router(replace(assemble(load_mapping(config, {}), {}), classifier=FixedClassifier()))
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {

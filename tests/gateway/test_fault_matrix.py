@@ -10,7 +10,7 @@ from tests.gateway.test_golden_matrix import body_of
 from tests.gateway.world import Answer, World, world
 from turnout.testing.answers import tokens_of
 from turnout.testing.faults import ALWAYS_ASKED, FAULTS, Fault, Outcome, document
-from turnout.testing.outcomes import PATHS, Dialect, Got, outcome_of, text_of
+from turnout.testing.outcomes import PATHS, Dialect, Response, outcome_of, text_of
 
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 PATIENT = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 15}
@@ -49,14 +49,14 @@ def test_the_outcome_is_the_documented_one(
     """Nothing is cut short in silence, nothing else happens, and no key is shown."""
     w = served[fault.silence]
     answer = ask(w, dialect, fault, stream=stream)
-    got = Got(dialect=dialect, stream=stream, **vars(answer))
+    response = Response(dialect=dialect, stream=stream, **vars(answer))
     wanted = fault.stream if stream else fault.whole
     # There is another provider here; without one, see below.
     wanted = Outcome.NEXT if wanted == Outcome.PROVIDER else wanted
-    assert outcome_of(got) == wanted, (answer, answer.body[:500])
+    assert outcome_of(response) == wanted, (answer, answer.body[:500])
     assert b"k3y-" not in answer.body
-    if answer.status == 200 and outcome_of(got) != Outcome.TOLD:
-        assert len(tokens_of(text_of(got))) >= 24
+    if answer.status == 200 and outcome_of(response) != Outcome.ERROR_EVENT:
+        assert len(tokens_of(text_of(response))) >= 24
 
 
 def test_the_documentation_is_the_table() -> None:
@@ -72,8 +72,8 @@ def test_without_another_provider_an_account_that_is_out_is_a_502() -> None:
         for fault in out:
             for dialect in DIALECTS:
                 answer = ask(w, dialect, fault, stream=fault.name < "f-5")
-                got = Got(dialect=dialect, stream=False, **vars(answer))
-                assert outcome_of(got) == Outcome.PROVIDER, (fault, answer)
+                response = Response(dialect=dialect, stream=False, **vars(answer))
+                assert outcome_of(response) == Outcome.PROVIDER, (fault, answer)
                 assert answer.headers["x-should-retry"] == "false"
                 assert answer.json()["error"]["attempts"][0]["model"] == "acme/coder"
 

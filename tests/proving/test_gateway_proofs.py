@@ -7,7 +7,7 @@ import pytest
 
 from turnout.proving.broken_files import broken_configurations
 from turnout.proving.restart import restarts
-from turnout.proving.soak import Sample, judge
+from turnout.proving.soak import Sample, soak_check
 from turnout.proving.storm import Load, storms
 from turnout.proving.streams import streams
 
@@ -60,7 +60,7 @@ def test_broken_configurations_are_not_taken() -> None:
     """Every kind of break keeps the old configuration; a good one slipped in is noticed."""
     check = broken_configurations(40, 1)
     assert check.result == "PASS", check.line()
-    assert broken_configurations(4, 1, taken=True).result == "FAIL"
+    assert broken_configurations(4, 1, with_valid_file=True).result == "FAIL"
 
 
 def _samples(growth: float, *, tasks: int = 0, descriptors: int = 0) -> list[Sample]:
@@ -78,15 +78,15 @@ def _samples(growth: float, *, tasks: int = 0, descriptors: int = 0) -> list[Sam
 def test_growth_is_found() -> None:
     """A MiB more in 100,000 requests, a socket or a task in 10,000, or one bad answer is a FAIL."""
     fine = Counter({200: 9, 0: 1})
-    assert judge(_samples(0.5), fine).result == "PASS"
-    assert judge(_samples(1.5), fine).result == "FAIL"
-    assert judge(_samples(0, tasks=1), fine).result == "FAIL"
-    assert judge(_samples(0, descriptors=1), fine).result == "FAIL"
-    assert judge(_samples(0), fine | {500: 1}).result == "FAIL"
+    assert soak_check(_samples(0.5), fine).result == "PASS"
+    assert soak_check(_samples(1.5), fine).result == "FAIL"
+    assert soak_check(_samples(0, tasks=1), fine).result == "FAIL"
+    assert soak_check(_samples(0, descriptors=1), fine).result == "FAIL"
+    assert soak_check(_samples(0), fine | {500: 1}).result == "FAIL"
     grown = _samples(4.0)
     warmed = [replace(s, rss_bytes=min(s.rss_bytes, grown[8].rss_bytes)) for s in grown]
-    assert judge(warmed, fine).result == "PASS", "what has warmed up in the first half stays"
+    assert soak_check(warmed, fine).result == "PASS", "what has warmed up in the first half stays"
     busy = [*_samples(0)[:-1], replace(_samples(0)[-1], descriptors=40)]
-    assert judge(busy, fine).result == "PASS", (
+    assert soak_check(busy, fine).result == "PASS", (
         "a pool has more connections in one moment than another"
     )

@@ -17,10 +17,10 @@ from turnout.proving import Check, Proof
 from turnout.proving.billing import billing
 from turnout.proving.budget import budget
 from turnout.proving.crash_vfs import Image
-from turnout.proving.disturbed import fsync_errors, full_disk, syscall_kills
+from turnout.proving.io_faults import fsync_errors, full_disk, syscall_kills
 from turnout.proving.kills import kills
 from turnout.proving.power import HoldsLater, power_losses
-from turnout.proving.report import judged
+from turnout.proving.report import check_of
 
 
 def test_power_losses_lose_nothing() -> None:
@@ -88,10 +88,10 @@ def test_a_proof_that_ran_nothing_has_not_passed() -> None:
 
 def test_a_check_in_which_nothing_happened_says_so() -> None:
     """Nothing wrong among nothing is no PASS, and the line says what to do."""
-    check = judged("power loss", {"lost": 0}, losses=3, acknowledged=0)
+    check = check_of("power loss", {"lost": 0}, losses=3, acknowledged=0)
     assert check.result == "FAIL"
     assert check.line().endswith("nothing is shown; ask for more")
-    assert judged("power loss", {"lost": 0}, losses=3, acknowledged=9).result == "PASS"
+    assert check_of("power loss", {"lost": 0}, losses=3, acknowledged=9).result == "PASS"
 
 
 def test_the_crash_disk_keeps_what_was_synchronised() -> None:

@@ -88,5 +88,5 @@ def test_bandwidth_takes_time() -> None:
 
 def test_what_errs_elsewhere_is_said_plainly() -> None:
     """``change`` needs the thread that ``with`` makes."""
-    with pytest.raises(RuntimeError, match="turn"):
+    with pytest.raises(RuntimeError, match="change_async"):
         FaultProxy(1).change()

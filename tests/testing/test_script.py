@@ -2,7 +2,7 @@
 
 import pytest
 
-from turnout.testing.script import FLAGS, HONEST, PLACES, Script, parse
+from turnout.testing.script import FLAGS, HONEST, POSITIONED, Script, parse
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_an_unknown_word_is_refused(model: str) -> None:
         parse(model)
 
 
-@pytest.mark.parametrize("word", [*FLAGS, *(f"{place}@2" for place in PLACES)])
+@pytest.mark.parametrize("word", [*FLAGS, *(f"{place}@2" for place in POSITIONED)])
 def test_every_listed_word_is_known(word: str) -> None:
     """What the list offers, the parser takes."""
     assert parse(f"f-{word}") != HONEST

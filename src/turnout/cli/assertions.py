@@ -115,7 +115,8 @@ def _show(file: Path, checked: list[Checked]) -> None:
             report_line(file, one.line.number, one.error)
         for name, (expected, found) in one.differs.items():
             out.print(
-                f"{where}: {name}: expected {_as_text(expected)}, is {_as_text(found)} ({one.reason})"
+                f"{where}: {name}: expected {_as_text(expected)}, is {_as_text(found)} "
+                f"({one.reason})"
             )
     out.print(f"{sum(one.passes for one in checked)} of {len(checked)} lines hold")
 

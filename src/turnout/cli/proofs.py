@@ -11,9 +11,9 @@ import typer
 
 from turnout.cli.show import err, out, print_json
 from turnout.proving import Check, Proof
-from turnout.proving.report import Shown
+from turnout.proving.report import Progress
 
-Test = Callable[[Path, Shown, int], Check | Iterable[Check]]
+Test = Callable[[Path, Progress, int], Check | Iterable[Check]]
 
 SeedOption = Annotated[
     int | None, typer.Option(help="Seed of a run to repeat; by default a new one.")

@@ -8,7 +8,7 @@ from turnout.cli.options import JsonOption, group
 from turnout.cli.proofs import SeedOption, Test, percent, prove
 from turnout.cli.prove_gateway import restart, storm, streams
 from turnout.proving import Check, sabotages
-from turnout.proving.report import Shown
+from turnout.proving.report import Progress
 
 app = group("prove", "Prove a promise: PASS or FAIL, figures and the seed.")
 
@@ -32,24 +32,29 @@ def ledger(
     Neither kills nor power losses, full disks or failing fsyncs can do that.
     """
     from turnout.ledger import Ledger
-    from turnout.proving.disturbed import fsync_errors, full_disk, syscall_kills
+    from turnout.proving.io_faults import fsync_errors, full_disk, syscall_kills
     from turnout.proving.kills import kills as killed
     from turnout.proving.power import HoldsLater, power_losses
 
     synchronous = "OFF" if sabotage == "durability" else "FULL"
     kind = HoldsLater if sabotage == "hold" else Ledger
 
-    def lose(shown: Shown, chosen: int, *, failing: bool) -> Check:
+    def lose(progress: Progress, chosen: int, *, failing: bool) -> Check:
         return power_losses(powerloss, chosen, synchronous=synchronous, kind=kind,
-                            failing_syncs=failing, shown=shown)  # fmt: skip
+                            failing_syncs=failing, progress=progress)  # fmt: skip
 
     tests: list[tuple[bool, Test]] = [
-        (kills > 0, lambda folder, shown, chosen: killed(kills, chosen, folder, shown=shown)),
-        (powerloss > 0, lambda _, shown, chosen: lose(shown, chosen, failing=False)),
-        (powerloss > 0 and eio, lambda _, shown, chosen: lose(shown, chosen, failing=True)),
+        (
+            kills > 0,
+            lambda folder, progress, chosen: killed(kills, chosen, folder, progress=progress),
+        ),
+        (powerloss > 0, lambda _, progress, chosen: lose(progress, chosen, failing=False)),
+        (powerloss > 0 and eio, lambda _, progress, chosen: lose(progress, chosen, failing=True)),
         (
             points > 0,
-            lambda folder, shown, chosen: syscall_kills(points, chosen, folder, shown=shown),
+            lambda folder, progress, chosen: syscall_kills(
+                points, chosen, folder, progress=progress
+            ),
         ),
         (eio, lambda folder, _, chosen: fsync_errors(chosen, folder)),
         (enospc, lambda folder, _, chosen: full_disk(chosen, folder)),
@@ -72,8 +77,8 @@ def billing(
 
     prove(
         "billing",
-        lambda folder, shown, chosen: billed(
-            requests, chosen, folder, sabotage=sabotage, shown=shown
+        lambda folder, progress, chosen: billed(
+            requests, chosen, folder, sabotage=sabotage, progress=progress
         ),
         seed=seed, json=json,
     )  # fmt: skip
@@ -105,9 +110,9 @@ def budget(
 
     prove(
         "budget",
-        lambda folder, shown, chosen: budgeted(
+        lambda folder, progress, chosen: budgeted(
             procs, concurrency, chosen, folder, kills=kills if kill else 0, place=postgres,
-            sabotage=sabotage, shown=shown,
+            sabotage=sabotage, progress=progress,
         ),
         seed=seed, json=json,
     )  # fmt: skip
@@ -136,8 +141,8 @@ def isolation(
     share = percent(cancel)
     prove(
         "isolation",
-        lambda folder, shown, chosen: isolated(
-            tenants, requests, share, chosen, folder, sabotage=sabotage, shown=shown
+        lambda folder, progress, chosen: isolated(
+            tenants, requests, share, chosen, folder, sabotage=sabotage, progress=progress
         ),
         seed=seed, json=json,
     )  # fmt: skip

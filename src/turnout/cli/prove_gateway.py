@@ -27,7 +27,9 @@ def streams(
 
     _prove(
         "streams",
-        lambda _, shown, chosen: streamed(requests, chosen, sabotage=sabotage, shown=shown),
+        lambda _, progress, chosen: streamed(
+            requests, chosen, sabotage=sabotage, progress=progress
+        ),
         seed=seed, json=json,
     )  # fmt: skip
 
@@ -66,11 +68,11 @@ def restart(
     from turnout.proving.broken_files import broken_configurations
     from turnout.proving.restart import restarts
 
-    abrupt, taken = sabotage == "abrupt", sabotage == "taken"
+    abrupt, with_valid_file = sabotage == "abrupt", sabotage == "taken"
     tests: list[tuple[int, Test]] = [
-        (times, lambda _, shown, __: restarts(times, streams, abrupt=abrupt, shown=shown)),
-        (configs, lambda _, shown, chosen: broken_configurations(
-            configs, chosen, taken=taken, shown=shown)),
+        (times, lambda _, progress, __: restarts(times, streams, abrupt=abrupt, progress=progress)),
+        (configs, lambda _, progress, chosen: broken_configurations(
+            configs, chosen, with_valid_file=with_valid_file, progress=progress)),
     ]  # fmt: skip
     _prove("restart", *(test for wanted, test in tests if wanted), seed=seed, json=json)
 
@@ -93,7 +95,7 @@ def soak(
     leak = sabotage == "leak"
     _prove(
         "soak",
-        lambda _, shown, chosen: soaked(requests, chosen, leak=leak, shown=shown),
+        lambda _, progress, chosen: soaked(requests, chosen, leak=leak, progress=progress),
         seed=seed, json=json,
     )  # fmt: skip
 

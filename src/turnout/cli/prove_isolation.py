@@ -13,8 +13,8 @@ from turnout.core import ConfigError
 from turnout.gateway.recent import Recent
 from turnout.ledger import Ledger
 from turnout.proving import Check
-from turnout.proving.isolation import meet, settings
-from turnout.proving.report import Shown, unseen
+from turnout.proving.isolation import send_requests_from, settings
+from turnout.proving.report import Progress, no_progress
 from turnout.proving.sabotages import Isolation as Sabotage
 from turnout.runtime import Router
 from turnout.testing import FaultyUpstream
@@ -28,7 +28,7 @@ def isolation(
     folder: Path,
     *,
     sabotage: Sabotage | None = None,
-    shown: Shown = unseen,
+    progress: Progress = no_progress,
 ) -> Check:
     """``requests`` of ``tenants`` through a real gateway and a real upstream."""
     import uvloop
@@ -43,14 +43,14 @@ def isolation(
             router = Router.from_config(
                 settings(upstream.base_url, str(folder / "ledger.db")), environ={}
             )
-            meeting, callers = await _through_gateway(router, access, keys, sabotage, send_requests)
+            result, callers = await _through_gateway(router, access, keys, sabotage, send_requests)
             ledger = router.parts.means.recorder
             if not isinstance(ledger, Ledger):
                 raise ConfigError("there is no ledger to compare with")
-            return await asyncio.to_thread(meeting.check, ledger.store, callers)
+            return await asyncio.to_thread(result.check, ledger.store, callers)
 
     async def send_requests(base_url: str) -> Any:
-        return await meet(base_url, keys, requests, cancelled, seed, shown)
+        return await send_requests_from(base_url, keys, requests, cancelled, seed, progress)
 
     return uvloop.run(run())
 

@@ -1,8 +1,8 @@
 """Answers one request, in the same way for all dialects.
 
 Invariant: nothing is sent before the first content, except signs of life if they are configured
-(see ``heartbeat``); once anything was sent, a failure ends the stream with an error event, never as if
-it were complete. This module does not know providers or connections.
+(see ``heartbeat``); once anything was sent, a failure ends the stream with an error event, never as
+if it were complete. This module does not know providers or connections.
 """
 
 import time

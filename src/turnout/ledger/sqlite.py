@@ -274,13 +274,13 @@ def _explaining_errors(where: str) -> Iterator[None]:
         yield
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise ConfigError(
-            f"{where} is damaged or not a ledger ({_message_of(error)}); keep it, restore a backup or "
-            "name another file"
+            f"{where} is damaged or not a ledger ({_message_of(error)}); keep it, restore a "
+            "backup or name another file"
         ) from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
         raise ConfigError(
-            f"{where} cannot be opened ({_message_of(error)}); check the permissions of the file and "
-            "its folder, or name another file"
+            f"{where} cannot be opened ({_message_of(error)}); check the permissions of the file "
+            "and its folder, or name another file"
         ) from error
     except apsw.SQLError as error:
         raise ConfigError(

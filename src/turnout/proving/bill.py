@@ -18,7 +18,7 @@ PRICES: Mapping[str, tuple[str, str, str]] = {
     "label": ("0.10", "0.30", "0.01"),
     "another": ("7", "21", "0.7"),
 }
-_SURELY = 5  # a fault asked for this often must have occurred
+_CERTAIN_AFTER = 5  # a fault asked for this often must have occurred
 _PICO = 10**12
 
 
@@ -33,8 +33,8 @@ class Bill:
     unbilled: int = 0
     missing: int = 0
     unexpected: int = 0
-    unseen: int = 0
-    unmet: int = 0
+    never_arrived: int = 0
+    never_occurred: int = 0
     difference_pico_usd: int = 0
     differing: int = 0
     unmarked: int = 0
@@ -45,26 +45,26 @@ class Bill:
     def pair(self, call: Mapping[str, Any], entry: InvoiceEntry, fault: str) -> None:
         """Compare a call with its invoice entry."""
         self.calls += 1
-        owed = _invoiced(entry)
-        paid = call["cost"] if call["cost"] is not None else -1
+        invoiced = _invoiced_pico_usd(entry)
+        recorded = call["cost"] if call["cost"] is not None else -1
         if call["estimated"]:
             self.estimated += 1
-            self.estimated_pico_usd += paid
-            self.invoiced_for_estimates_pico_usd += owed
+            self.estimated_pico_usd += recorded
+            self.invoiced_for_estimates_pico_usd += invoiced
             return
-        if paid == owed:
-            self.exact += bool(owed)
-            self.unbilled += not owed
+        if recorded == invoiced:
+            self.exact += bool(invoiced)
+            self.unbilled += not invoiced
             return
         self.by_fault[fault] += 1
         if entry.usage_sent:
             self.differing += 1
-            self.difference_pico_usd += abs(paid - owed)
+            self.difference_pico_usd += abs(recorded - invoiced)
         else:
             self.unmarked += 1
 
 
-def settle_up(
+def compare(
     store: Store, invoice: Sequence[InvoiceEntry], faults: Mapping[str, str], bill: Bill
 ) -> None:
     """Pair each request's calls with its entries, model by model, in their order."""
@@ -79,27 +79,31 @@ def settle_up(
     for ident, model, cost, estimated, status in rows:
         calls[ident, model].append({"cost": cost, "estimated": estimated, "status": status})
     # A single caller may have disconnected before its call arrived.
-    met = {model for _, model in entries}
-    asked = Counter(faults.values())
-    bill.unmet = sum(times >= _SURELY and fault not in met for fault, times in asked.items())
+    occurred = {model for _, model in entries}
+    requested = Counter(faults.values())
+    bill.never_occurred = sum(
+        number >= _CERTAIN_AFTER and fault not in occurred for fault, number in requested.items()
+    )
     for key in entries.keys() | calls.keys():
-        theirs, ours = entries.get(key, []), calls.get(key, [])
+        invoice_entries, ledger_calls = entries.get(key, []), calls.get(key, [])
         fault = faults.get(key[0], "?")
-        while len(ours) > len(theirs) and (unseen := next(filter(_may_be_unseen, ours), None)):
-            ours.remove(unseen)
-            bill.unseen += 1
-        for call, entry in zip(ours, theirs, strict=False):
+        while len(ledger_calls) > len(invoice_entries) and (
+            never_arrived := next(filter(_may_never_have_arrived, ledger_calls), None)
+        ):
+            ledger_calls.remove(never_arrived)
+            bill.never_arrived += 1
+        for call, entry in zip(ledger_calls, invoice_entries, strict=False):
             bill.pair(call, entry, fault)
-        bill.missing += sum(_invoiced(e) > 0 for e in theirs[len(ours) :])
-        bill.unexpected += len(ours[len(theirs) :])
+        bill.missing += sum(_invoiced_pico_usd(e) > 0 for e in invoice_entries[len(ledger_calls) :])
+        bill.unexpected += len(ledger_calls[len(invoice_entries) :])
 
 
-def _may_be_unseen(call: Mapping[str, Any]) -> bool:
+def _may_never_have_arrived(call: Mapping[str, Any]) -> bool:
     """Whether a call may have been given up before its request arrived."""
     return call["status"] != "ok" and (bool(call["estimated"]) or not call["cost"])
 
 
-def _invoiced(entry: InvoiceEntry) -> int:
+def _invoiced_pico_usd(entry: InvoiceEntry) -> int:
     """The upstream's charge for a call, computed from dollars."""
     kind = "fault"
     if entry.model == "f-othermodel":

@@ -22,9 +22,9 @@ from turnout.config import load_mapping
 from turnout.core import Message, Outcome, Prediction, Ref, Request, RouterError
 from turnout.ledger import DONE, Ledger, Store, verify
 from turnout.ledger.sqlite import SqliteStore
-from turnout.proving.bill import PRICES, Bill, settle_up
-from turnout.proving.crowd import share
-from turnout.proving.report import Check, Shown, judged, unseen
+from turnout.proving.bill import PRICES, Bill, compare
+from turnout.proving.crowd import run_concurrently
+from turnout.proving.report import Check, Progress, check_of, no_progress
 from turnout.proving.sabotages import Billing as Sabotage
 from turnout.runtime import Router, assemble
 from turnout.testing import FaultyUpstream
@@ -43,18 +43,23 @@ FAULTS = (
     "f-429-ragarbage", "f-429-rahuge",
 )  # fmt: skip
 TASKS = 32
-_LEAVES = 0.05
+_LEAVING_SHARE = 0.05
 
 
 def billing(
-    count: int, seed: int, folder: Path, *, sabotage: Sabotage | None = None, shown: Shown = unseen
+    count: int,
+    seed: int,
+    folder: Path,
+    *,
+    sabotage: Sabotage | None = None,
+    progress: Progress = no_progress,
 ) -> Check:
     """``count`` requests through every fault, and the two accounts side by side."""
     store = SqliteStore(folder / "ledger.db")
-    bill = asyncio.run(_compared(store, count, random.Random(seed), sabotage, shown))
+    bill = asyncio.run(_run_requests(store, count, random.Random(seed), sabotage, progress))
     findings = verify(store)
-    error = _share(bill.estimated_pico_usd, bill.invoiced_for_estimates_pico_usd)
-    check = judged(
+    error = _relative_error(bill.estimated_pico_usd, bill.invoiced_for_estimates_pico_usd)
+    check = check_of(
         "ledger = invoice",
         {
             "difference where usage was sent (pico-dollars)": bill.difference_pico_usd,
@@ -62,7 +67,7 @@ def billing(
             "estimates not marked": bill.unmarked,
             "calls on the invoice only": bill.missing,
             "calls in the ledger only": bill.unexpected,
-            "faults asked for and never met": bill.unmet,
+            "faults asked for and never met": bill.never_occurred,
             "findings of verify": len(findings),
         },
         requests=bill.requests,
@@ -70,58 +75,58 @@ def billing(
         exact=bill.exact,
         free=bill.unbilled,
         estimated=bill.estimated,
-        never_arrived=bill.unseen,
+        never_arrived=bill.never_arrived,
         estimates_against_invoice=error,
     )
     worst = ", ".join(f"{name} {number}" for name, number in sorted(bill.by_fault.items()))
     return replace(check, detail="; ".join([*findings[:3], worst]).strip("; "))
 
 
-async def _compared(
-    store: Store, count: int, chance: random.Random, sabotage: Sabotage | None, shown: Shown
+async def _run_requests(
+    store: Store, count: int, rng: random.Random, sabotage: Sabotage | None, progress: Progress
 ) -> Bill:
     bill, faults = Bill(requests=count), {}
     async with FaultyUpstream() as upstream:
-        plain = _config(upstream)
-        asking = {**plain, "classifier": {"kind": "llm", "model": "label", "deadline_s": 2}}
-        catalog = build(load_mapping(plain, {}), {})
+        config = _config(upstream)
+        with_labels = {**config, "classifier": {"kind": "llm", "model": "label", "deadline_s": 2}}
+        catalog = build(load_mapping(config, {}), {})
         ledger = _LEDGERS[sabotage](store, catalog=catalog)
-        routers = [_router(config, ledger) for config in (plain, asking)]
+        routers = [_router(one, ledger) for one in (config, with_labels)]
 
-        async def one(number: int) -> None:
-            fault = chance.choice(FAULTS)
-            if fault in HEAVY and chance.random() < 0.98:
+        async def send_request(number: int) -> None:
+            fault = rng.choice(FAULTS)
+            if fault in HEAVY and rng.random() < 0.98:
                 fault = "f-tokens20"
             request = _request(number, FAULTS.index(fault))
             faults[request.id] = fault
-            await _ask(routers[chance.random() < 0.1], request, chance)
-            shown(number + 1)
+            await _ask(routers[rng.random() < 0.1], request, rng)
+            progress(number + 1)
 
-        await share(range(count), one, TASKS)
-        await _quiet(upstream)
+        await run_concurrently(range(count), send_request, TASKS)
+        await _wait_until_quiet(upstream)
         for router in routers:
             await router.parts.means.backends.aclose()
         await asyncio.to_thread(ledger.close)
-    settle_up(store, upstream.invoice, faults, bill)
+    compare(store, upstream.invoice, faults, bill)
     return bill
 
 
-async def _ask(router: Router, request: Request, chance: random.Random) -> None:
+async def _ask(router: Router, request: Request, rng: random.Random) -> None:
     """One request, whole or streamed; a few callers disconnect early."""
-    leaves = chance.random() < _LEAVES
+    is_leaving = rng.random() < _LEAVING_SHARE
     with suppress(RouterError, TimeoutError):
-        if chance.random() < 0.5:
-            async with asyncio.timeout(0.02 if leaves else None):
+        if rng.random() < 0.5:
+            async with asyncio.timeout(0.02 if is_leaving else None):
                 await router.achat(request)
             return
         stream = await router.achat(request, stream=True)
         async for _ in stream:
-            if leaves:
+            if is_leaving:
                 break
         await stream.aclose()
 
 
-async def _quiet(upstream: FaultyUpstream) -> None:
+async def _wait_until_quiet(upstream: FaultyUpstream) -> None:
     """Wait until the upstream has noticed every disconnected caller."""
     for _ in range(100):
         if all(entry.ended_s is not None for entry in upstream.invoice):
@@ -136,7 +141,7 @@ def _request(number: int, fault: int) -> Request:
     return Request(id=ident, body=body, model=f"i{fault}")
 
 
-class Sure(LocalClassifier):
+class FixedClassifier(LocalClassifier):
     """A classifier that takes no time: a request for an intent by name needs no other."""
 
     def __init__(self) -> None:
@@ -150,7 +155,7 @@ class Sure(LocalClassifier):
 
 def _router(config: Mapping[str, Any], ledger: Ledger) -> Router:
     assembly = assemble(load_mapping(config, {}), {}, recorder=ledger)
-    return Router(replace(assembly, classifier=Sure()))
+    return Router(replace(assembly, classifier=FixedClassifier()))
 
 
 def _config(upstream: FaultyUpstream) -> dict[str, Any]:
@@ -203,5 +208,5 @@ _LEDGERS: Mapping[Sabotage | None, type[Ledger]] = {
 }
 
 
-def _share(ours: int, theirs: int) -> str:
-    return f"{100 * (ours - theirs) / theirs:+.1f}%" if theirs else "none"
+def _relative_error(recorded: int, invoiced: int) -> str:
+    return f"{100 * (recorded - invoiced) / invoiced:+.1f}%" if invoiced else "none"

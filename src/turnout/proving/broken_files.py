@@ -9,45 +9,49 @@ from contextlib import ExitStack
 import yaml
 
 from turnout.proving.callers import Callers, settings
-from turnout.proving.report import Check, Shown, judged, unseen
+from turnout.proving.report import Check, Progress, check_of, no_progress
 from turnout.testing import FaultyUpstream, Served, serving
 
-_LOAD = 8
+_CALLERS = 8
 
 
 def broken_configurations(
-    count: int, seed: int, *, taken: bool = False, shown: Shown = unseen
+    count: int, seed: int, *, with_valid_file: bool = False, progress: Progress = no_progress
 ) -> Check:
-    """``count`` broken files in place of a good one; ``taken`` adds one that is not broken."""
-    return asyncio.run(_broken(count, random.Random(seed), taken=taken, shown=shown))
+    """``count`` broken files in place of a good one; ``with_valid_file`` adds a valid one."""
+    return asyncio.run(
+        _run(count, random.Random(seed), with_valid_file=with_valid_file, progress=progress)
+    )
 
 
-async def _broken(count: int, chance: random.Random, *, taken: bool, shown: Shown) -> Check:
+async def _run(
+    count: int, rng: random.Random, *, with_valid_file: bool, progress: Progress
+) -> Check:
     with ExitStack() as stack:
         upstream = stack.enter_context(FaultyUpstream())
         good = settings(upstream)
         served = await asyncio.to_thread(stack.enter_context, serving(good))
         text = served.config_path.read_text(encoding="utf-8")
-        callers = Callers(served.port, _LOAD, "fast")
-        unsaid = 0
+        callers = Callers(served.port, _CALLERS, "fast")
+        unreported = 0
         for number in range(count):
-            said = served.log().count("is not taken")
-            bad = yaml.safe_dump({**good, "ledger": "off", "refusal": "No."}).encode()
-            if not (taken and number == count // 2):
-                bad = _broken_text(text, chance)
-            served.config_path.write_bytes(bad)
+            reports_before = served.log().count("is not taken")
+            content = yaml.safe_dump({**good, "ledger": "off", "refusal": "No."}).encode()
+            if not (with_valid_file and number == count // 2):
+                content = _broken_text(text, rng)
+            served.config_path.write_bytes(content)
             served.process.send_signal(signal.SIGHUP)
-            unsaid += not await _said(served, said)
-            shown(number + 1)
+            unreported += not await _is_reported(served, reports_before)
+            progress(number + 1)
         await callers.stop()
         reloads = served.log().count("configuration reloaded")
-    wrong = {"taken": reloads, "not reported": unsaid, **callers.seen}
-    return judged(
+    wrong = {"taken": reloads, "not reported": unreported, **callers.failures}
+    return check_of(
         "broken configurations", wrong, configurations=count, acknowledged=callers.answered
     )
 
 
-async def _said(served: Served, before: int) -> bool:
+async def _is_reported(served: Served, before: int) -> bool:
     """Whether the log says within ten seconds that a configuration was refused."""
     for _ in range(500):
         if served.log().count("is not taken") > before:
@@ -56,11 +60,11 @@ async def _said(served: Served, before: int) -> bool:
     return False
 
 
-def _broken_text(text: str, chance: random.Random) -> bytes:
+def _broken_text(text: str, rng: random.Random) -> bytes:
     """One of many ways to break a configuration, at a place drawn by chance."""
     lines = text.splitlines()
-    place = chance.randrange(1, len(lines))
-    number = chance.randrange(10**6)
+    place = rng.randrange(1, len(lines))
+    number = rng.randrange(10**6)
     breaks: tuple[Callable[[], str], ...] = (
         lambda: "\n".join([*lines[:place], "  : : [", *lines[place:]]),
         lambda: f"{text}\nunknown_{number}: 1\n",
@@ -73,11 +77,11 @@ def _broken_text(text: str, chance: random.Random) -> bytes:
         lambda: text.replace("retries: 0", f"retries: -{number + 1}"),
         lambda: text.replace("provider: acme", f"provider: nobody{number}"),
         lambda: text + "default: fast\n",
-        lambda: text[: text.index("models:") + chance.randrange(8)],
-        lambda: "\x00" * chance.randrange(1, 99),
-        lambda: "- a\n- list\n" * chance.randrange(1, 9),
-        lambda: "".join(chance.choices("abc:{}[]&*!|>'\"%@`\n ", k=200)) + "\n:",
+        lambda: text[: text.index("models:") + rng.randrange(8)],
+        lambda: "\x00" * rng.randrange(1, 99),
+        lambda: "- a\n- list\n" * rng.randrange(1, 9),
+        lambda: "".join(rng.choices("abc:{}[]&*!|>'\"%@`\n ", k=200)) + "\n:",
         lambda: '"' + text,
         lambda: "",
     )
-    return chance.choice(breaks)().encode()
+    return rng.choice(breaks)().encode()

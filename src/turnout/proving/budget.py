@@ -17,10 +17,10 @@ from pathlib import Path
 
 from turnout.core import Bound, BudgetExceeded, RouterError
 from turnout.ledger import Ledger, Store, store_at, verify
-from turnout.proving.processes import fork, kill, until, wait
-from turnout.proving.report import Check, Shown, judged, unseen
+from turnout.proving.processes import exit_code_of, fork, kill, wait_until
+from turnout.proving.report import Check, Progress, check_of, no_progress
 from turnout.proving.sabotages import Budget as Sabotage
-from turnout.proving.spenders import LEASE_S, LIMIT, Run, look_once, own, spend
+from turnout.proving.spenders import LEASE_S, LIMIT, Run, open_once, own_file, spend
 from turnout.proving.workload import request
 
 LONGEST_RUN_S = 60.0
@@ -35,7 +35,7 @@ def budget(
     kills: int = 8,
     place: str | None = None,
     sabotage: Sabotage | None = None,
-    shown: Shown = unseen,
+    progress: Progress = no_progress,
 ) -> Check:
     """``concurrency`` requests at a time from ``processes``, of which ``kills`` die.
 
@@ -48,49 +48,51 @@ def budget(
         tasks=max(1, concurrency // processes),
         sabotage=sabotage,
     )
-    living: list[int] = []
+    alive: list[int] = []
     try:
         if run.shared is not None:
-            run.owner = fork(own, run)
-            until((folder / "socket").exists, "the owner's socket", 30)
-        peak = _spent(run, living, processes, kills, shown)
-        said = run.said.read_text(encoding="utf-8").split()
-        return _judged(run, said, peak, kills)
+            run.owner = fork(own_file, run)
+            wait_until((folder / "socket").exists, "the owner's socket", 30)
+        peak = _run_processes(run, alive, processes, kills, progress)
+        endings = run.endings_path.read_text(encoding="utf-8").split()
+        return _check(run, endings, peak, kills)
     finally:
-        for process in [*living, *([run.owner] if run.owner is not None else [])]:
+        for process in [*alive, *([run.owner] if run.owner is not None else [])]:
             with suppress(ProcessLookupError, ChildProcessError):
                 kill(process)
 
 
-def _spent(run: Run, living: list[int], processes: int, kills: int, shown: Shown) -> int:
-    """Runs ``processes`` that spend, listed in ``living`` meanwhile; returns the most booked."""
-    chance, life, peak = random.Random(run.seed), count(), 0
-    living += [fork(spend, run, next(life)) for _ in range(processes)]
+def _run_processes(
+    run: Run, alive: list[int], processes: int, kills: int, progress: Progress
+) -> int:
+    """Runs ``processes`` that spend, listed in ``alive`` meanwhile; returns the most booked."""
+    rng, numbers, peak = random.Random(run.seed), count(), 0
+    alive += [fork(spend, run, next(numbers)) for _ in range(processes)]
     for number in range(kills):
-        peak = max(peak, _watched(run, chance.uniform(0.3, 0.8)))
-        victim = chance.randrange(len(living))
-        kill(living[victim])
-        living[victim] = fork(spend, run, next(life))
+        peak = max(peak, _highest_booked(run, rng.uniform(0.3, 0.8)))
+        victim = rng.randrange(len(alive))
+        kill(alive[victim])
+        alive[victim] = fork(spend, run, next(numbers))
         if run.owner is not None and number % 4 == 3:
             kill(run.owner)
-            run.owner = fork(own, run)
-        shown(number + 1)
+            run.owner = fork(own_file, run)
+        progress(number + 1)
     end = time.monotonic() + LONGEST_RUN_S
     while peak < LIMIT * 95 // 100 and time.monotonic() < end:
-        peak = max(peak, _watched(run, 0.5))
-    peak = max(peak, _watched(run, 1.0))
-    for process in living:
+        peak = max(peak, _highest_booked(run, 0.5))
+    peak = max(peak, _highest_booked(run, 1.0))
+    for process in alive:
         os.kill(process, signal.SIGTERM)
-    while living:
-        os.waitpid(living[-1], 0)
-        living.pop()
+    while alive:
+        os.waitpid(alive[-1], 0)
+        alive.pop()
     return peak
 
 
-def _judged(run: Run, said: list[str], peak: int, kills: int) -> Check:
+def _check(run: Run, endings: list[str], peak: int, kills: int) -> Check:
     time.sleep(2 * LEASE_S)  # every lease has passed, and the next look has come
     if run.shared is None:
-        wait(fork(look_once, run))  # without an owner the next process frees holds
+        exit_code_of(fork(open_once, run))  # without an owner the next process frees holds
     store = store_at(run.place)
     held = int(store.fetch("SELECT coalesce(sum(held), 0) FROM balances")[0][0])
     holds = store.fetch("SELECT count(*) FROM holds")[0][0]
@@ -100,10 +102,10 @@ def _judged(run: Run, said: list[str], peak: int, kills: int) -> Check:
     for key in "ab":
         over = max(over, _booked(store, f"key:{key}:usd") - LIMIT // 2)
     # In another process, since this one must have no threads.
-    false_refusals = said.count("false") + wait(fork(_misjudged, run, LIMIT - booked))
+    false_refusals = endings.count("false") + exit_code_of(fork(_misjudged, run, LIMIT - booked))
     findings = verify(store)
     store.close()
-    return judged(
+    return check_of(
         "budget",
         {
             "overspent (pico-dollars)": over,
@@ -113,8 +115,8 @@ def _judged(run: Run, said: list[str], peak: int, kills: int) -> Check:
             "booked but not spent (pico-dollars)": abs(booked - spent),
             "findings of verify": len(findings),
         },
-        acknowledged=said.count("settled"),
-        refused=said.count("refused"),
+        acknowledged=endings.count("settled"),
+        refused=endings.count("refused"),
         kills=kills,
         spent=spent,
         limit=LIMIT,
@@ -135,13 +137,13 @@ def _misjudged(run: Run, left: int) -> int:
 
 
 async def _misjudgements(ledger: Ledger, seed: int, left: int) -> int:
-    more = await _granted(ledger, seed, 1, left + 1)
-    all_of_it = await _granted(ledger, seed, 2, left)
+    one_more = await _is_granted(ledger, seed, 1, left + 1)
+    all_of_it = await _is_granted(ledger, seed, 2, left)
     await asyncio.to_thread(ledger.close)
-    return int(more) + int(not all_of_it)
+    return int(one_more) + int(not all_of_it)
 
 
-async def _granted(ledger: Ledger, seed: int, number: int, amount: int) -> bool:
+async def _is_granted(ledger: Ledger, seed: int, number: int, amount: int) -> bool:
     asked, decision, _ = request(f"r_{number:024x}", random.Random(seed))
     try:
         await ledger.decided(asked, decision, {"small": Bound(amount, 1)})
@@ -151,7 +153,7 @@ async def _granted(ledger: Ledger, seed: int, number: int, amount: int) -> bool:
     return True
 
 
-def _watched(run: Run, seconds: float) -> int:
+def _highest_booked(run: Run, seconds: float) -> int:
     """The most that was spent and held together, as a reader sees it for a while."""
     store = store_at(run.place)
     end, most = time.monotonic() + seconds, 0

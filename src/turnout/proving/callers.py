@@ -12,7 +12,7 @@ from turnout.testing.caller import ask, body_of
 from turnout.testing.faults import Outcome
 from turnout.testing.outcomes import outcome_of, text_of
 
-PATIENCE_S = 90.0
+TIMEOUT_S = 90.0
 _FAILED = "failed"
 _CUT = "cut"
 _OTHER = "answers of another request"
@@ -22,37 +22,37 @@ _SLOW = "f-drip150ms"
 class Callers:
     """``count`` callers who stream one answer after another until they are told to stop.
 
-    ``seen`` counts what went wrong, ``reasons`` says how it looked.
+    ``failures`` counts what went wrong, ``reasons`` says how it looked.
     """
 
     def __init__(self, port: int, count: int, model: str) -> None:
         self.port, self.model = port, model
-        self.seen: Counter[str] = Counter({_FAILED: 0, _CUT: 0, _OTHER: 0})
+        self.failures: Counter[str] = Counter({_FAILED: 0, _CUT: 0, _OTHER: 0})
         self.answered = 0
         self.reasons: Counter[str] = Counter()
-        self._over = False
+        self._stopped = False
         self._tasks = [asyncio.create_task(self._call(number)) for number in range(count)]
 
     async def stop(self) -> None:
         """Lets all callers finish."""
-        self._over = True
+        self._stopped = True
         await asyncio.gather(*self._tasks)
 
     async def _call(self, caller: int) -> None:
         number = 0
         await asyncio.sleep(caller * 0.02)
-        while not self._over:
+        while not self._stopped:
             number += 1
             nonce = f"c{caller}x{number}"
             body = body_of("chat", self.model, f"Say something. nonce: {nonce}", stream=True)
-            got = await ask(self.port, "chat", body, timeout_s=PATIENCE_S)
-            outcome = outcome_of(got)
-            if outcome == Outcome.ANSWER and f"answers {nonce}:" in text_of(got):
+            response = await ask(self.port, "chat", body, timeout_s=TIMEOUT_S)
+            outcome = outcome_of(response)
+            if outcome == Outcome.ANSWER and f"answers {nonce}:" in text_of(response):
                 self.answered += 1
                 continue
-            cut = got.status == 200 and outcome in (Outcome.SILENT, Outcome.TOLD)
-            self.seen[_CUT if cut else _OTHER if got.status == 200 else _FAILED] += 1
-            self.reasons[f"{got.status} {outcome} {got.body[-120:]!r}"] += 1
+            cut = response.status == 200 and outcome in (Outcome.TRUNCATED, Outcome.ERROR_EVENT)
+            self.failures[_CUT if cut else _OTHER if response.status == 200 else _FAILED] += 1
+            self.reasons[f"{response.status} {outcome} {response.body[-120:]!r}"] += 1
 
 
 def settings(upstream: FaultyUpstream) -> dict[str, Any]:

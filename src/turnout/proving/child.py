@@ -6,8 +6,8 @@
 import sys
 from pathlib import Path
 
-from turnout.proving.kills import live
+from turnout.proving.kills import work_and_print
 
 if __name__ == "__main__":
     path, run, seed, count = sys.argv[1:]
-    live(Path(path), int(run), int(seed), 1, int(count))
+    work_and_print(Path(path), int(run), int(seed), 1, int(count))

@@ -39,17 +39,17 @@ class Image:
             apply(self.durable, change)
         self.pending.clear()
 
-    def after_power_loss(self, chance: random.Random) -> "Image":
+    def after_power_loss(self, rng: random.Random) -> "Image":
         """The file as the next start finds it."""
-        left = bytearray(self.durable)
-        changes = [c for c in self.pending if chance.random() < 0.5]
-        if chance.random() < 0.5:
-            chance.shuffle(changes)
+        content = bytearray(self.durable)
+        changes = [c for c in self.pending if rng.random() < 0.5]
+        if rng.random() < 0.5:
+            rng.shuffle(changes)
         for change in changes:
-            torn = isinstance(change, tuple) and chance.random() < 0.3
-            for part in _sectors(change, chance) if torn else [change]:
-                apply(left, part)
-        return Image(live=bytearray(left), durable=left)
+            is_torn = isinstance(change, tuple) and rng.random() < 0.3
+            for part in _sectors(change, rng) if is_torn else [change]:
+                apply(content, part)
+        return Image(live=bytearray(content), durable=content)
 
 
 def apply(data: bytearray, change: Write) -> None:
@@ -64,13 +64,13 @@ def apply(data: bytearray, change: Write) -> None:
     data[offset : offset + len(written)] = written
 
 
-def _sectors(change: Write, chance: random.Random) -> list[Write]:
+def _sectors(change: Write, rng: random.Random) -> list[Write]:
     """Some of a write's sectors."""
     if isinstance(change, int):
         return [change]
     offset, data = change
     pieces = range(0, len(data), SECTOR)
-    return [(offset + p, data[p : p + SECTOR]) for p in pieces if chance.random() < 0.5]
+    return [(offset + p, data[p : p + SECTOR]) for p in pieces if rng.random() < 0.5]
 
 
 class CrashDisk(apsw.VFS):

@@ -7,12 +7,14 @@ from typing import TypeVar
 Job = TypeVar("Job")
 
 
-async def share(jobs: Iterable[Job], work: Callable[[Job], Awaitable[object]], tasks: int) -> None:
+async def run_concurrently(
+    jobs: Iterable[Job], work: Callable[[Job], Awaitable[object]], tasks: int
+) -> None:
     """Does the jobs with so many ``tasks``."""
-    left = iter(jobs)
+    remaining = iter(jobs)
 
     async def task() -> None:
-        for job in left:
+        for job in remaining:
             await work(job)
 
     await asyncio.gather(*(task() for _ in range(tasks)))

@@ -19,8 +19,8 @@ from typing import Any
 import aiohttp
 
 from turnout.ledger import Store
-from turnout.proving.crowd import share
-from turnout.proving.report import Check, Shown, judged, unseen
+from turnout.proving.crowd import run_concurrently
+from turnout.proving.report import Check, Progress, check_of, no_progress
 
 TASKS = 64
 LONGEST_STAY_S = 0.02
@@ -30,7 +30,7 @@ _PATHS = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
 
 
 @dataclass(slots=True)
-class Meeting:
+class IsolationResult:
     """What was asked, and what arrived that should not have."""
 
     requests: int = 0
@@ -39,113 +39,113 @@ class Meeting:
     refused: int = 0
     ids_asked: int = 0
     crossed: int = 0
-    nameless: int = 0
-    foreign: int = 0
-    hidden: int = 0
+    without_nonce: int = 0
+    foreign_answered: int = 0
+    own_refused: int = 0
     misfiled: int = 0
-    filed: dict[str, int] = field(default_factory=dict)
-    known: dict[int, str] = field(default_factory=dict)
+    tenant_of: dict[str, int] = field(default_factory=dict)
+    decisions: dict[int, str] = field(default_factory=dict)
 
-    def look(self, nonce: str, text: str, *, whole: bool) -> None:
+    def check_answer(self, nonce: str, text: str, *, whole: bool) -> None:
         """Check an answer, or as much of it as arrived."""
         found = set(_NONCE.findall(text))
         self.crossed += bool(found - {nonce})
-        self.nameless += whole and nonce not in found
+        self.without_nonce += whole and nonce not in found
 
     def check(self, store: Store, tenants: Sequence[str]) -> Check:
         """The verdict, once the ledger has been compared."""
         for request_id, tenant in store.fetch("SELECT request_id, tenant FROM requests"):
-            asked = self.filed.get(request_id)
-            self.misfiled += asked is not None and tenants[asked] != tenant
+            index = self.tenant_of.get(request_id)
+            self.misfiled += index is not None and tenants[index] != tenant
         wrong = {
             "crossed replies": self.crossed,
-            "replies without their nonce": self.nameless,
-            "foreign ids answered": self.foreign,
-            "own ids refused": self.hidden,
+            "replies without their nonce": self.without_nonce,
+            "foreign ids answered": self.foreign_answered,
+            "own ids refused": self.own_refused,
             "filed under another tenant": self.misfiled,
         }
-        return judged(
+        return check_of(
             "isolation", wrong, tenants=len(tenants), requests=self.requests,
             acknowledged=self.answered, cancelled=self.cancelled, refused=self.refused,
             ids_asked=self.ids_asked,
         )  # fmt: skip
 
 
-async def meet(
+async def send_requests_from(
     base_url: str,
     keys: Sequence[str],
     requests: int,
     cancelled: float,
     seed: int,
-    shown: Shown = unseen,
-) -> Meeting:
+    progress: Progress = no_progress,
+) -> IsolationResult:
     """``requests`` by the owners of ``keys``; the share ``cancelled`` disconnects early."""
-    meeting = Meeting()
+    result = IsolationResult()
     connector = aiohttp.TCPConnector(limit=2 * TASKS)
     async with aiohttp.ClientSession(base_url, connector=connector) as session:
 
-        async def one(number: int) -> None:
-            chance = random.Random(f"{seed} {number}")
-            leaves = chance.random() < cancelled
-            await _one(session, keys, number, chance, meeting, leaves=leaves)
-            shown(number)
+        async def send(number: int) -> None:
+            rng = random.Random(f"{seed} {number}")
+            is_leaving = rng.random() < cancelled
+            await _send_request(session, keys, number, rng, result, is_leaving=is_leaving)
+            progress(number)
 
-        await share(range(requests), one, TASKS)
-    return meeting
+        await run_concurrently(range(requests), send, TASKS)
+    return result
 
 
-async def _one(
+async def _send_request(
     session: aiohttp.ClientSession,
     keys: Sequence[str],
     number: int,
-    chance: random.Random,
-    meeting: Meeting,
+    rng: random.Random,
+    result: IsolationResult,
     *,
-    leaves: bool,
+    is_leaving: bool,
 ) -> None:
-    tenant = chance.randrange(len(keys))
-    nonce, path = f"n{tenant}-{number}-x", chance.choice(_PATHS)
-    body = _body(path, nonce, stream=chance.random() < 0.5)
+    tenant = rng.randrange(len(keys))
+    nonce, path = f"n{tenant}-{number}-x", rng.choice(_PATHS)
+    body = _body(path, nonce, stream=rng.random() < 0.5)
     headers = {"x-api-key": keys[tenant]}
-    meeting.requests += 1
+    result.requests += 1
     received: list[bytes] = []
     whole = False
     with suppress(TimeoutError, aiohttp.ClientError):
-        async with asyncio.timeout(chance.uniform(0, LONGEST_STAY_S) if leaves else 60):
+        async with asyncio.timeout(rng.uniform(0, LONGEST_STAY_S) if is_leaving else 60):
             async with session.post(path, json=body, headers=headers) as response:
-                meeting.filed[response.headers["x-request-id"]] = tenant
+                result.tenant_of[response.headers["x-request-id"]] = tenant
                 async for piece in response.content.iter_any():
                     received.append(piece)  # noqa: PERF401 -- what came before a leave counts
                 whole = response.status == 200
-                meeting.refused += response.status != 200
+                result.refused += response.status != 200
                 if decision := response.headers.get("x-turnout-decision"):
-                    meeting.known[tenant] = decision
-    meeting.answered += whole
-    meeting.cancelled += not whole
-    meeting.look(nonce, _text(b"".join(received)), whole=whole)
-    if chance.random() < _ASKS_ABOUT_IDS:
-        await _ask_about_ids(session, keys, tenant, meeting)
+                    result.decisions[tenant] = decision
+    result.answered += whole
+    result.cancelled += not whole
+    result.check_answer(nonce, _text(b"".join(received)), whole=whole)
+    if rng.random() < _ASKS_ABOUT_IDS:
+        await _ask_about_ids(session, keys, tenant, result)
 
 
 async def _ask_about_ids(
-    session: aiohttp.ClientSession, keys: Sequence[str], owner: int, meeting: Meeting
+    session: aiohttp.ClientSession, keys: Sequence[str], owner: int, result: IsolationResult
 ) -> None:
     """A decision's own tenant may read and judge it; another tenant gets a 404."""
-    decision = meeting.known.get(owner)
+    decision = result.decisions.get(owner)
     if decision is None:
         return
-    judged_as = {"decision_id": decision, "metric": "good", "value": 1}
-    for asks in (owner, (owner + 1) % len(keys)):
-        headers = {"x-api-key": keys[asks]}
+    feedback = {"decision_id": decision, "metric": "good", "value": 1}
+    for reader in (owner, (owner + 1) % len(keys)):
+        headers = {"x-api-key": keys[reader]}
         async with session.get(f"/v1/decisions/{decision}", headers=headers) as response:
             statuses = [response.status]
-        async with session.post("/v1/feedback", json=judged_as, headers=headers) as response:
+        async with session.post("/v1/feedback", json=feedback, headers=headers) as response:
             statuses.append(response.status)
-        meeting.ids_asked += 1
-        if asks == owner:
-            meeting.hidden += statuses != [200, 200]
+        result.ids_asked += 1
+        if reader == owner:
+            result.own_refused += statuses != [200, 200]
         else:
-            meeting.foreign += statuses != [404, 404]
+            result.foreign_answered += statuses != [404, 404]
 
 
 def _text(body: bytes) -> str:

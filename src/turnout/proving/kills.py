@@ -14,73 +14,74 @@ from pathlib import Path
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.processes import fork, kill
-from turnout.proving.report import Check, Shown, judged, unseen
-from turnout.proving.workload import RULES, Heard, Tally, idents, work
+from turnout.proving.report import Check, Progress, check_of, no_progress
+from turnout.proving.workload import RULES, Acknowledged, Tally, request_ids, work
 
-LIFE_S = (0.05, 0.25)
+RUN_S = (0.05, 0.25)
 VERIFY_EACH = 50
 _MANY = 1_000_000
 
 
-def kills(count: int, seed: int, folder: Path, *, shown: Shown = unseen) -> Check:
+def kills(count: int, seed: int, folder: Path, *, progress: Progress = no_progress) -> Check:
     """``count`` processes on one file, each killed at a random moment of its work."""
-    chance, tally, path = random.Random(seed), Tally(), folder / "ledger.db"
+    rng, tally, path = random.Random(seed), Tally(), folder / "ledger.db"
     for run in range(count):
-        heard = _one_life(path, run, seed, chance.uniform(*LIFE_S))
+        acknowledged = _run_until_killed(path, run, seed, rng.uniform(*RUN_S))
         last = run == count - 1
-        if heard:  # a process killed before its first promise may not even have made the file
-            tally.add(SqliteStore(path), heard, whole=last or run % VERIFY_EACH == 0)
-        shown(run + 1)
+        # A process that is killed before its first promise may not even have made the file.
+        if acknowledged:
+            tally.add(SqliteStore(path), acknowledged, verify_all=last or run % VERIFY_EACH == 0)
+        progress(run + 1)
         if last or (run + 1) % VERIFY_EACH == 0:
             _check_balance(path, tally)
             path.rename(folder / f"done{run}.db")
-            for side in ("-wal", "-shm"):
-                Path(f"{path}{side}").unlink(missing_ok=True)
-    return judged("kill -9", tally.wrong(), kills=count, acknowledged=tally.acknowledged,
+            for suffix in ("-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+    return check_of("kill -9", tally.wrong(), kills=count, acknowledged=tally.acknowledged,
                   holds=tally.held)  # fmt: skip
 
 
 def _check_balance(path: Path, tally: Tally) -> None:
     """A last start frees dead processes' holds and checkpoints the log; then all must agree."""
     with Ledger(SqliteStore(path), catalog=RULES.catalog) as ledger:
-        tally.add(ledger.store, [], whole=True)
+        tally.add(ledger.store, [], verify_all=True)
     store = SqliteStore(path)
     tally.unsound += store.fetch("SELECT count(*) FROM holds") != [(0,)]
 
 
-def _one_life(path: Path, run: int, seed: int, life_s: float) -> Heard:
+def _run_until_killed(path: Path, run: int, seed: int, run_s: float) -> Acknowledged:
     """Let a process work on the ledger until it is killed; returns what it acknowledged."""
-    reading, writing = os.pipe()
-    child = fork(_live_unheard_by, reading, path, run, seed, writing)
-    os.close(writing)
+    read_fd, write_fd = os.pipe()
+    child = fork(_work_without_reader, read_fd, path, run, seed, write_fd)
+    os.close(write_fd)
     try:
-        time.sleep(life_s)
+        time.sleep(run_s)
     finally:
         kill(child)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read()
-    return parsed(said)
+    with os.fdopen(read_fd, "rb") as pipe:
+        output = pipe.read()
+    return parse_acknowledgements(output)
 
 
-def _live_unheard_by(reading: int, path: Path, run: int, seed: int, writing: int) -> None:
-    """As ``live``; it ends with its reader, since it holds no end to read from itself."""
-    os.close(reading)
-    live(path, run, seed, writing)
+def _work_without_reader(read_fd: int, path: Path, run: int, seed: int, write_fd: int) -> None:
+    """As ``work_and_print``; it ends with its reader, since it holds no end to read from itself."""
+    os.close(read_fd)
+    work_and_print(path, run, seed, write_fd)
 
 
-def live(path: Path, run: int, seed: int, pipe: int, count: int = _MANY) -> None:
+def work_and_print(path: Path, run: int, seed: int, pipe: int, count: int = _MANY) -> None:
     """Work on the ledger and print what was acknowledged. Raises RouterError."""
 
-    def hear(kind: str, id_: str, cost: int) -> None:
+    def on_acknowledged(kind: str, id_: str, cost: int) -> None:
         os.write(pipe, f"{kind} {id_} {cost}\n".encode())
 
     with Ledger(SqliteStore(path), catalog=RULES.catalog) as ledger:
-        asyncio.run(work(ledger, idents(run, count), seed, hear))
+        asyncio.run(work(ledger, request_ids(run, count), seed, on_acknowledged))
 
 
-def parsed(said: bytes) -> Heard:
+def parse_acknowledgements(output: bytes) -> Acknowledged:
     """The acknowledgements in a process's output; a line cut short does not count."""
-    lines: Sequence[bytes] = said.split(b"\n")[:-1]
+    lines: Sequence[bytes] = output.split(b"\n")[:-1]
     found = []
     for line in lines:
         kind, id_, cost = line.decode().split()

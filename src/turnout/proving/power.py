@@ -12,8 +12,8 @@ from turnout.ledger.entries import Decided, Hold
 from turnout.ledger.open_request import OpenRequest
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.crash_vfs import CrashDisk, Image
-from turnout.proving.report import Check, Shown, judged, unseen
-from turnout.proving.workload import RULES, Heard, Tally, idents, work
+from turnout.proving.report import Check, Progress, check_of, no_progress
+from turnout.proving.workload import RULES, Acknowledged, Tally, request_ids, work
 
 CUTS_A_RUN = 10
 REQUESTS_A_RUN = 60
@@ -25,7 +25,7 @@ class _Cut:
     """The disk at one moment, and the promises made by then."""
 
     images: dict[str, Image]
-    heard: Heard
+    acknowledged: Acknowledged
 
 
 def power_losses(
@@ -35,21 +35,21 @@ def power_losses(
     synchronous: str = "FULL",
     kind: type[Ledger] = Ledger,
     failing_syncs: bool = False,
-    shown: Shown = unseen,
+    progress: Progress = no_progress,
 ) -> Check:
     """``count`` power losses; with ``failing_syncs`` after some syncs have failed, too."""
     tally, done, run = Tally(), 0, 0
     with tempfile.TemporaryDirectory() as folder:
         while done < count:
-            chance = random.Random(f"{seed} {run}")
-            cuts = _run(Path(folder), run, chance, synchronous, kind, failing_syncs=failing_syncs)
+            rng = random.Random(f"{seed} {run}")
+            cuts = _run(Path(folder), run, rng, synchronous, kind, failing_syncs=failing_syncs)
             for cut in cuts[: count - done]:
-                _recover(Path(folder), cut, chance, tally)
+                _recover(Path(folder), cut, rng, tally)
             done += len(cuts[: count - done])
             run += 1
-            shown(done)
+            progress(done)
     name = "power loss after failed fsyncs" if failing_syncs else "power loss"
-    return judged(name, tally.wrong(), losses=done, acknowledged=tally.acknowledged,
+    return check_of(name, tally.wrong(), losses=done, acknowledged=tally.acknowledged,
                   holds=tally.held, refused=tally.refused)  # fmt: skip
 
 
@@ -64,7 +64,7 @@ class HoldsLater(Ledger):
 def _run(
     folder: Path,
     run: int,
-    chance: random.Random,
+    rng: random.Random,
     synchronous: str,
     kind: type[Ledger],
     *,
@@ -72,47 +72,52 @@ def _run(
 ) -> list[_Cut]:
     """One ledger from its creation on, photographed at random steps."""
     images: dict[str, Image] = {}
-    heard: Heard = []
+    acknowledged: Acknowledged = []
     cuts: list[_Cut] = []
     steps = 0
-    at = set(chance.sample(range(60, 900), CUTS_A_RUN * 3))
+    cut_steps = set(rng.sample(range(60, 900), CUTS_A_RUN * 3))
 
     def on_step(step: str) -> bool:
         nonlocal steps
         steps += 1
-        if steps in at and len(cuts) < CUTS_A_RUN:
-            cuts.append(_Cut(images=copy.deepcopy(images), heard=list(heard)))
-        return failing_syncs and step == "sync" and steps > 40 and chance.random() < _FAILING_SYNCS
+        if steps in cut_steps and len(cuts) < CUTS_A_RUN:
+            cuts.append(_Cut(images=copy.deepcopy(images), acknowledged=list(acknowledged)))
+        return failing_syncs and step == "sync" and steps > 40 and rng.random() < _FAILING_SYNCS
 
     disk = CrashDisk(f"run{run}", images, on_step)
     store = SqliteStore(folder / "ledger.db", vfs=f"run{run}", synchronous=synchronous)
     ledger = kind(store, catalog=RULES.catalog)
     try:
-        said = work(ledger, idents(run, REQUESTS_A_RUN), run, lambda *change: heard.append(change))
-        asyncio.run(said)
+        coroutine = work(
+            ledger,
+            request_ids(run, REQUESTS_A_RUN),
+            run,
+            lambda *entry: acknowledged.append(entry),
+        )
+        asyncio.run(coroutine)
     finally:
         ledger.close()
         disk.unregister()
-    cuts.append(_Cut(images=copy.deepcopy(images), heard=list(heard)))
+    cuts.append(_Cut(images=copy.deepcopy(images), acknowledged=list(acknowledged)))
     return cuts
 
 
-def _recover(folder: Path, cut: _Cut, chance: random.Random, tally: Tally) -> None:
+def _recover(folder: Path, cut: _Cut, rng: random.Random, tally: Tally) -> None:
     """Start again after the loss, and look."""
-    left = {path: image.after_power_loss(chance) for path, image in cut.images.items()}
-    name = f"after{chance.getrandbits(48)}"
-    disk = CrashDisk(name, left, lambda _: False)
+    images = {path: image.after_power_loss(rng) for path, image in cut.images.items()}
+    name = f"after{rng.getrandbits(48)}"
+    disk = CrashDisk(name, images, lambda _: False)
     store = SqliteStore(folder / "ledger.db", vfs=name)
     ledger = Ledger(store, catalog=RULES.catalog)
     try:
         ledger.start()
         found = store.fetch("PRAGMA integrity_check(3)")
         tally.unsound += found != [("ok",)]
-        tally.add(store, cut.heard, whole=True)
+        tally.add(store, cut.acknowledged, verify_all=True)
     except Exception as error:  # noqa: BLE001 -- whatever it is, the ledger did not come back
         tally.unsound += 1
-        tally.lost += sum(kind == "settled" for kind, _, _ in cut.heard)
-        tally.acknowledged += sum(kind == "settled" for kind, _, _ in cut.heard)
+        tally.lost += sum(kind == "settled" for kind, _, _ in cut.acknowledged)
+        tally.acknowledged += sum(kind == "settled" for kind, _, _ in cut.acknowledged)
         tally.findings.append(str(error))
     finally:
         ledger.close()

@@ -35,7 +35,7 @@ def kill(process: int) -> None:
     os.waitpid(process, 0)
 
 
-def until(done: Callable[[], bool], what: str, longest_s: float) -> None:
+def wait_until(done: Callable[[], bool], what: str, longest_s: float) -> None:
     """Wait for ``what``. Raises TimeoutError."""
     end = time.monotonic() + longest_s
     while not done():
@@ -44,6 +44,6 @@ def until(done: Callable[[], bool], what: str, longest_s: float) -> None:
         time.sleep(0.02)
 
 
-def wait(process: int) -> int:
+def exit_code_of(process: int) -> int:
     """The exit code of a process, once it has ended."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])

@@ -11,10 +11,10 @@ Result = Literal["PASS", "FAIL", "NOT RUN"]
 NOT_RUN: Result = "NOT RUN"
 
 # Called with the share that is done.
-Shown = Callable[[int], None]
+Progress = Callable[[int], None]
 
 
-def unseen(done: int) -> None:
+def no_progress(done: int) -> None:
     """Reports no progress."""
 
 
@@ -29,7 +29,7 @@ class Check:
 
     def line(self) -> str:
         """The check in one line."""
-        figures = ", ".join(f"{name} {_shown(value)}" for name, value in self.figures.items())
+        figures = ", ".join(f"{name} {_formatted(value)}" for name, value in self.figures.items())
         parts = [f"{self.result:<8}{self.name}", figures, self.detail]
         return ": ".join(part for part in parts if part)
 
@@ -61,7 +61,7 @@ class Proof:
         }
 
 
-def judged(name: str, wrong: Mapping[str, int], **figures: Any) -> Check:
+def check_of(name: str, wrong: Mapping[str, int], **figures: Any) -> Check:
     """A check that passes when every count in ``wrong`` is zero and something was acknowledged."""
     vacuous = not figures.get("acknowledged", 1)
     failed = vacuous or any(wrong.values())
@@ -73,5 +73,5 @@ def judged(name: str, wrong: Mapping[str, int], **figures: Any) -> Check:
     )
 
 
-def _shown(value: Any) -> str:
+def _formatted(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | float) else str(value)

@@ -15,47 +15,49 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from turnout.proving.callers import PATIENCE_S, Callers, settings
-from turnout.proving.processes import until
-from turnout.proving.report import Check, Shown, judged, unseen
+from turnout.proving.callers import TIMEOUT_S, Callers, settings
+from turnout.proving.processes import wait_until
+from turnout.proving.report import Check, Progress, check_of, no_progress
 from turnout.testing import FaultyUpstream, Served, serving
 
 _WORKERS = 2
 
 
-def restarts(times: int, count: int, *, abrupt: bool = False, shown: Shown = unseen) -> Check:
+def restarts(
+    times: int, count: int, *, abrupt: bool = False, progress: Progress = no_progress
+) -> Check:
     """``times`` restarts under ``count`` streams; ``abrupt`` ends the old ones with SIGKILL."""
-    return asyncio.run(_restarts(times, count, abrupt=abrupt, shown=shown))
+    return asyncio.run(_restarts(times, count, abrupt=abrupt, progress=progress))
 
 
-async def _restarts(times: int, count: int, *, abrupt: bool, shown: Shown) -> Check:
+async def _restarts(times: int, count: int, *, abrupt: bool, progress: Progress) -> Check:
     with ExitStack() as stack:
         upstream = stack.enter_context(FaultyUpstream())
         options = ["--workers", str(_WORKERS), "--log-level", "WARNING"]
         served = await asyncio.to_thread(
             stack.enter_context, serving(settings(upstream), options=options)
         )
-        line = _Line(served, options)
-        stack.callback(line.end)
+        gateway = _ServingGateway(served, options)
+        stack.callback(gateway.stop)
         callers = Callers(served.port, count, "slow")
         await asyncio.sleep(2)
-        began = time.monotonic()
+        began_s = time.monotonic()
         for number in range(times):
-            restart = line.roll if number % 2 == 0 else line.take_over
+            restart = gateway.replace_workers if number % 2 == 0 else gateway.take_over
             await asyncio.to_thread(restart, abrupt=abrupt)
             upstream.requests.clear()
-            shown(number + 1)
-        took = time.monotonic() - began
+            progress(number + 1)
+        took_s = time.monotonic() - began_s
         await callers.stop()
-    check = judged(
-        "restarts", dict(callers.seen), restarts=times, streams=count,
-        acknowledged=callers.answered, seconds=round(took),
+    check = check_of(
+        "restarts", dict(callers.failures), restarts=times, streams=count,
+        acknowledged=callers.answered, seconds=round(took_s),
     )  # fmt: skip
     worst = ", ".join(f"{why} {n}" for why, n in callers.reasons.most_common(3))
     return replace(check, detail=worst)
 
 
-class _Line:
+class _ServingGateway:
     """The gateway that serves now, and how the next one replaces it."""
 
     def __init__(self, served: Served, options: list[str]) -> None:
@@ -63,7 +65,7 @@ class _Line:
         self._options = options
         self._process = served.process
 
-    def roll(self, *, abrupt: bool) -> None:
+    def replace_workers(self, *, abrupt: bool) -> None:
         """Replaces the workers one by one."""
         before = set(_children(self._process.pid))
         if abrupt:
@@ -71,10 +73,10 @@ class _Line:
                 os.kill(worker, signal.SIGKILL)
         else:
             self._process.send_signal(signal.SIGUSR2)
-        until(
+        wait_until(
             lambda: not before & set(_children(self._process.pid)),
             "the workers to be replaced",
-            PATIENCE_S,
+            TIMEOUT_S,
         )
 
     def take_over(self, *, abrupt: bool) -> None:
@@ -94,9 +96,9 @@ class _Line:
                 stderr=out,
                 env={**os.environ, "TURNOUT_STATE_DIR": place, "XDG_DATA_HOME": place},
             )
-        until(lambda: old.poll() is not None, "the old gateway to end", PATIENCE_S)
+        wait_until(lambda: old.poll() is not None, "the old gateway to end", TIMEOUT_S)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Ends the last gateway; the first one is ended by its starter."""
         if self._process is not self._served.process:
             self._process.terminate()

@@ -17,18 +17,18 @@ from dataclasses import dataclass
 from statistics import linear_regression, median
 from typing import get_args
 
-from turnout.proving.crowd import share
-from turnout.proving.report import Check, Shown, unseen
+from turnout.proving.crowd import run_concurrently
+from turnout.proving.report import Check, Progress, no_progress
 from turnout.testing import FaultyUpstream, Served, serving
 from turnout.testing.caller import ask, body_of
 from turnout.testing.outcomes import Dialect
 
 MOST_SLOPE = 2**20
-_EVERY = 100_000
+_PER_REQUESTS = 100_000
 _TASKS = 32
 _ABORTED = 0.1
 _SAMPLES = 40
-_SPARE = 5
+_ALLOWED_GROWTH = 5
 _DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 
@@ -42,12 +42,12 @@ class Sample:
     tasks: int
 
 
-def soak(count: int, seed: int, *, leak: bool = False, shown: Shown = unseen) -> Check:
+def soak(count: int, seed: int, *, leak: bool = False, progress: Progress = no_progress) -> Check:
     """``count`` requests in all dialects, half of them streamed."""
-    return asyncio.run(_soak(count, random.Random(seed), leak=leak, shown=shown))
+    return asyncio.run(_soak(count, random.Random(seed), leak=leak, progress=progress))
 
 
-async def _soak(count: int, chance: random.Random, *, leak: bool, shown: Shown) -> Check:
+async def _soak(count: int, rng: random.Random, *, leak: bool, progress: Progress) -> Check:
     samples: list[Sample] = []
     statuses: Counter[int] = Counter()
     async with AsyncExitStack() as stack:
@@ -58,27 +58,27 @@ async def _soak(count: int, chance: random.Random, *, leak: bool, shown: Shown) 
             serving(_config(upstream), program=program, options=["--log-level", "ERROR"]),
         )
 
-        async def one(number: int) -> None:
-            statuses[await _one(served, number, chance)] += 1
+        async def send(number: int) -> None:
+            statuses[await _send_request(served, number, rng)] += 1
 
         step = max(1, count // _SAMPLES)
         for first in range(0, count, step):
             done = min(count, first + step)
-            await share(range(first, done), one, _TASKS)
+            await run_concurrently(range(first, done), send, _TASKS)
             upstream.invoice.clear()
             upstream.requests.clear()
             samples.append(await asyncio.to_thread(_sample, served, done))
-            shown(done)
-    return judge(samples, statuses)
+            progress(done)
+    return soak_check(samples, statuses)
 
 
-async def _one(served: Served, number: int, chance: random.Random) -> int:
+async def _send_request(served: Served, number: int, rng: random.Random) -> int:
     """One request; its status, 0 if the caller disconnected."""
-    leaves = chance.random() * 0.02 if chance.random() < _ABORTED else None
-    dialect = chance.choice(_DIALECTS)
+    leave_after_s = rng.random() * 0.02 if rng.random() < _ABORTED else None
+    dialect = rng.choice(_DIALECTS)
     text = f"What is the capital of Japan? nonce: n{number}"
-    body = body_of(dialect, "auto", text, stream=chance.random() < 0.5)
-    return (await ask(served.port, dialect, body, leave_after_s=leaves)).status
+    body = body_of(dialect, "auto", text, stream=rng.random() < 0.5)
+    return (await ask(served.port, dialect, body, leave_after_s=leave_after_s)).status
 
 
 def _sample(served: Served, requests: int) -> Sample:
@@ -92,20 +92,25 @@ def _sample(served: Served, requests: int) -> Sample:
     )
 
 
-def judge(samples: Sequence[Sample], statuses: Counter[int]) -> Check:
+def soak_check(samples: Sequence[Sample], statuses: Counter[int]) -> Check:
     """PASS when nothing grew and nothing went wrong."""
-    warm = [sample for sample in samples if 2 * sample.requests >= samples[-1].requests]
+    later_half = [sample for sample in samples if 2 * sample.requests >= samples[-1].requests]
     slope = 0.0
-    if len(warm) > 1:
-        done, used = [s.requests for s in warm], [s.rss_bytes for s in warm]
-        slope = linear_regression(done, used).slope * _EVERY
-    descriptors = _more([sample.descriptors for sample in warm])
-    tasks = _more([sample.tasks for sample in warm])
+    if len(later_half) > 1:
+        done, rss = [s.requests for s in later_half], [s.rss_bytes for s in later_half]
+        slope = linear_regression(done, rss).slope * _PER_REQUESTS
+    descriptors = _growth([sample.descriptors for sample in later_half])
+    tasks = _growth([sample.tasks for sample in later_half])
     bad = sum(number for status, number in statuses.items() if status not in (0, 200))
-    grown = slope >= MOST_SLOPE or descriptors > _SPARE or tasks > _SPARE or warm[0].tasks < 0
+    has_grown = (
+        slope >= MOST_SLOPE
+        or descriptors > _ALLOWED_GROWTH
+        or tasks > _ALLOWED_GROWTH
+        or later_half[0].tasks < 0
+    )
     return Check(
         name="soak",
-        result="FAIL" if grown or bad else "PASS",
+        result="FAIL" if has_grown or bad else "PASS",
         figures={
             "requests": samples[-1].requests,
             "aborted": statuses[0],
@@ -119,7 +124,7 @@ def judge(samples: Sequence[Sample], statuses: Counter[int]) -> Check:
     )
 
 
-def _more(counts: Sequence[int]) -> int:
+def _growth(counts: Sequence[int]) -> int:
     """The growth in the last third; a pool's connections come and go between two samples."""
     third = max(1, len(counts) // 3)
     return round(median(counts[-third:]) - median(counts[:third]))

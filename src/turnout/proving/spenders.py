@@ -41,7 +41,7 @@ class Run:
     owner: int | None = None
 
     @property
-    def said(self) -> Path:
+    def endings_path(self) -> Path:
         """The file in which the processes note how their requests ended."""
         return self.folder / "said"
 
@@ -56,17 +56,17 @@ class Run:
             self.sabotage or "", Ledger
         )
         shared = None if owner else self.shared
-        found = kind(store_at(self.place), catalog=RULES.catalog, lease_s=LEASE_S, shared=shared)
-        found.use_limits(Limits(_BUDGETS))
-        return found
+        ledger = kind(store_at(self.place), catalog=RULES.catalog, lease_s=LEASE_S, shared=shared)
+        ledger.use_limits(Limits(_BUDGETS))
+        return ledger
 
 
-def look_once(run: Run) -> None:
+def open_once(run: Run) -> None:
     """Open the ledger, which frees lapsed holds, and exit."""
     run.ledger().start().close()
 
 
-def own(run: Run) -> None:
+def own_file(run: Run) -> None:
     """Own the file and write for the others, until killed."""
     address, secret = str(run.folder / "socket"), run.secret
     Path(address).unlink(missing_ok=True)
@@ -78,16 +78,16 @@ def own(run: Run) -> None:
     host.close()
 
 
-def spend(run: Run, life: int) -> None:
+def spend(run: Run, process: int) -> None:
     """Ask and spend until told to stop; notes how each request ended."""
     stop = asyncio.Event()
     numbers = count()
-    said = os.open(run.said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    endings = os.open(run.endings_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     async def task(ledger: Ledger) -> None:
         while not stop.is_set():
-            end = await _one(ledger, run.seed, life, next(numbers))
-            os.write(said, f"{end}\n".encode())
+            end = await _send_request(ledger, run.seed, process, next(numbers))
+            os.write(endings, f"{end}\n".encode())
             if end != "settled":
                 await asyncio.sleep(0.1)
 
@@ -100,14 +100,14 @@ def spend(run: Run, life: int) -> None:
     asyncio.run(all_tasks())
 
 
-async def _one(ledger: Ledger, seed: int, life: int, number: int) -> str:
-    ident = f"r_{life + 16:06x}{number:06x}{life:06x}{number:06x}"
-    chance = random.Random(f"{seed} {ident}")
-    asked, decision, calls = request(ident, chance)
-    asked = _from(asked, chance.choice("ab"))
+async def _send_request(ledger: Ledger, seed: int, process: int, number: int) -> str:
+    ident = f"r_{process + 16:06x}{number:06x}{process:06x}{number:06x}"
+    rng = random.Random(f"{seed} {ident}")
+    asked, decision, calls = request(ident, rng)
+    asked = _with_key(asked, rng.choice("ab"))
     # A price times more tokens than any of these calls uses, like a real bound.
-    most = 2000 * 3_000_000 + 500 * 9_000_000
-    bounds = {route.deployment: Bound(most, 2500) for route in decision.routes}
+    bound_pico_usd = 2000 * 3_000_000 + 500 * 9_000_000
+    bounds = {route.deployment: Bound(bound_pico_usd, 2500) for route in decision.routes}
     try:
         await ledger.decided(asked, decision, bounds)
     except BudgetExceeded as error:
@@ -115,23 +115,23 @@ async def _one(ledger: Ledger, seed: int, life: int, number: int) -> str:
         return "refused" if full else "false"
     except RouterError:
         return "unsure"
-    said = "settled"
+    ending = "settled"
     try:
         for call in calls:
-            await asyncio.sleep(chance.uniform(0, LONGEST_S))
+            await asyncio.sleep(rng.uniform(0, LONGEST_S))
             await ledger.attempted(call)
     except BudgetExceeded:
-        said = "stopped"
+        ending = "stopped"
     except RouterError:
-        said = "unsure"
+        ending = "unsure"
     try:
         await ledger.settled(decision)
     except RouterError:
         return "unsure"
-    return said
+    return ending
 
 
-def _from(asked: Request, key: str) -> Request:
+def _with_key(asked: Request, key: str) -> Request:
     caller = Caller(key=key, keys=(key,))
     return Request(id=asked.id, body=asked.body, tenant=caller.tenant, caller=caller)
 

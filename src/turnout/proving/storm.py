@@ -39,7 +39,7 @@ class Load:
     phase_s: float = 12.0
 
 
-class _Storm(FaultyUpstream):
+class _FailingUpstream(FaultyUpstream):
     """An upstream whose model ``main`` fails a share of its calls while ``fault`` is set."""
 
     def __init__(self, share: float, seed: int) -> None:
@@ -68,35 +68,35 @@ async def _outage(
     share: float, load: Load, seed: int, sabotage: Sabotage | None, fault: str, *, spare: bool
 ) -> Check:
     """Healthy, failing, healthy again."""
-    async with _Storm(share, seed) as upstream:
+    async with _FailingUpstream(share, seed) as upstream:
         with serving(_config(upstream, sabotage, spare=spare)) as served:
-            await _phase(served, load, load.phase_s / 2)
-            steady = _peak(upstream.entries("acme/main"))
+            await _send_load(served, load, load.phase_s / 2)
+            steady = _peak_calls(upstream.entries("acme/main"))
             upstream.invoice.clear()
             upstream.fault = fault
-            statuses = await _phase(served, load, load.phase_s)
+            statuses = await _send_load(served, load, load.phase_s)
             calls = len(upstream.entries("acme/main"))
             upstream.invoice.clear()
             upstream.fault = ""
-            await _phase(served, load, load.phase_s + 2 * _COOLDOWN_S)
+            await _send_load(served, load, load.phase_s + 2 * _COOLDOWN_S)
             recovered = upstream.entries("acme/main")
     asked = sum(statuses.values())
     amplification = calls / asked
-    peak = _peak(recovered) / max(1, steady)
+    peak = _peak_calls(recovered) / max(1, steady)
     # Without another provider callers get an error with a time; with one they notice nothing.
     bad = asked - statuses[200] if spare else statuses[0] + statuses[500]
-    back = sum(entry.status == 200 for entry in recovered)
+    answered_after = sum(entry.status == 200 for entry in recovered)
     ok = amplification <= MOST_AMPLIFICATION and peak <= MOST_PEAK and not (bad and spare)
     return Check(
         name=f"outage by {fault} {'beside' if spare else 'without'} another provider",
-        result="PASS" if ok and back and not bad else "FAIL",
+        result="PASS" if ok and answered_after and not bad else "FAIL",
         figures={
             "requests": asked,
             "calls": calls,
             "amplification": round(amplification, 3),
             "steady calls a window": steady,
             "recovery peak": round(peak, 2),
-            "answers after": back,
+            "answers after": answered_after,
             "bad answers": bad,
         },
     )
@@ -104,14 +104,14 @@ async def _outage(
 
 async def _limited(load: Load, seed: int, sabotage: Sabotage | None) -> Check:
     """429 with a Retry-After: no call arrives before that time."""
-    async with _Storm(1.0, seed) as upstream:
+    async with _FailingUpstream(1.0, seed) as upstream:
         upstream.fault = f"f-429-ra{_WAIT_S:g}"
         if sabotage:
             upstream.fault = "f-429-rams1"
         with serving(_config(upstream, sabotage, spare=True)) as served:
-            statuses = await _phase(served, load, load.phase_s)
+            statuses = await _send_load(served, load, load.phase_s)
             entries = upstream.entries("acme/main")
-    early = _early(entries)
+    early = _early_calls(entries)
     bad = sum(statuses.values()) - statuses[200]
     return Check(
         name="rate limits with a time",
@@ -125,20 +125,20 @@ async def _limited(load: Load, seed: int, sabotage: Sabotage | None) -> Check:
     )
 
 
-async def _phase(served: Served, load: Load, seconds: float) -> Counter[int]:
+async def _send_load(served: Served, load: Load, seconds: float) -> Counter[int]:
     """Requests at the rate; their statuses."""
     body = body_of("chat", "main-or-spare", "What is the capital of Japan?")
     asked = []
-    due = time.monotonic()
-    until = due + seconds
-    while due < until:
-        await asyncio.sleep(due - time.monotonic())
+    next_s = time.monotonic()
+    end_s = next_s + seconds
+    while next_s < end_s:
+        await asyncio.sleep(next_s - time.monotonic())
         asked.append(asyncio.create_task(ask(served.port, "chat", body)))
-        due += 1 / load.rate
-    return Counter(got.status for got in await asyncio.gather(*asked))
+        next_s += 1 / load.rate
+    return Counter(response.status for response in await asyncio.gather(*asked))
 
 
-def _peak(entries: Sequence[InvoiceEntry]) -> int:
+def _peak_calls(entries: Sequence[InvoiceEntry]) -> int:
     """The most calls in any window."""
     starts = sorted(entry.started_s for entry in entries)
     most = first = 0
@@ -149,7 +149,7 @@ def _peak(entries: Sequence[InvoiceEntry]) -> int:
     return most
 
 
-def _early(entries: Sequence[InvoiceEntry]) -> int:
+def _early_calls(entries: Sequence[InvoiceEntry]) -> int:
     """Calls that arrived within the time that an earlier 429 named."""
     ends = [entry.ended_s or 0.0 for entry in entries]
     return sum(

@@ -27,14 +27,14 @@ from turnout.core import (
 from turnout.decision import Rulebook, SafetyRule, decide
 from turnout.ledger import Ledger, Store, verify
 from turnout.policies import IntentMap
-from turnout.proving.crowd import share
+from turnout.proving.crowd import run_concurrently
 
 TASKS = 16
 BOUNDS = {"small": Bound(10**12, 4000)}
 
 # What was acknowledged: held, settled or refused; the decision's id; the cost in pico-dollars.
-Heard = list[tuple[str, str, int]]
-Hear = Callable[[str, str, int], None]
+Acknowledged = list[tuple[str, str, int]]
+OnAcknowledged = Callable[[str, str, int], None]
 
 
 def catalog() -> Catalog:
@@ -66,22 +66,22 @@ RULES = Rulebook(
 )
 
 
-def request(ident: str, chance: random.Random) -> tuple[Request, Decision, Sequence[Outcome]]:
+def request(ident: str, rng: random.Random) -> tuple[Request, Decision, Sequence[Outcome]]:
     """A request with its decision and its calls; one in four fails over first."""
-    asked = Request(id=ident, body={"messages": ()})
-    features = Features(input_tokens={"o200k_base": chance.randrange(1, 2000)}, output_tokens=400)
-    guess = Prediction(
-        classifier=Ref(name="proof"), intents=((chance.choice(("code", "chat")), 0.9),), harm=0.0
+    new_request = Request(id=ident, body={"messages": ()})
+    features = Features(input_tokens={"o200k_base": rng.randrange(1, 2000)}, output_tokens=400)
+    prediction = Prediction(
+        classifier=Ref(name="proof"), intents=((rng.choice(("code", "chat")), 0.9),), harm=0.0
     )
-    decision = decide(asked, features, guess, Snapshot(as_of=1.0), RULES)
-    failing = len(decision.routes) > 1 and chance.random() < 0.25
-    calls = [_call(decision, decision.routes[0], chance, failed=True)] if failing else []
-    calls.append(_call(decision, decision.routes[int(failing)], chance, failed=False))
-    return asked, decision, calls
+    decision = decide(new_request, features, prediction, Snapshot(as_of=1.0), RULES)
+    failing = len(decision.routes) > 1 and rng.random() < 0.25
+    calls = [_call(decision, decision.routes[0], rng, failed=True)] if failing else []
+    calls.append(_call(decision, decision.routes[int(failing)], rng, failed=False))
+    return new_request, decision, calls
 
 
-def _call(decision: Decision, route: Route, chance: random.Random, *, failed: bool) -> Outcome:
-    usage = Usage(input=chance.randrange(1, 2000), output=chance.randrange(1, 500))
+def _call(decision: Decision, route: Route, rng: random.Random, *, failed: bool) -> Outcome:
+    usage = Usage(input=rng.randrange(1, 2000), output=rng.randrange(1, 500))
     return Outcome(
         decision_id=decision.id,
         route=route,
@@ -102,29 +102,31 @@ def cost_of(calls: Sequence[Outcome]) -> int:
     )
 
 
-async def work(ledger: Ledger, idents: Iterator[str], seed: int, hear: Hear) -> None:
-    """Report requests from several tasks; ``hear`` gets held and settled when acknowledged."""
+async def work(
+    ledger: Ledger, request_ids: Iterator[str], seed: int, on_acknowledged: OnAcknowledged
+) -> None:
+    """Report requests from several tasks; ``on_acknowledged`` gets each acknowledgement."""
 
-    async def one(ident: str) -> None:
-        asked, decision, calls = request(ident, random.Random(f"{seed} {ident}"))
+    async def report_request(ident: str) -> None:
+        new_request, decision, calls = request(ident, random.Random(f"{seed} {ident}"))
         try:
-            await ledger.decided(asked, decision, BOUNDS)
-            hear("held", decision.id, 0)
+            await ledger.decided(new_request, decision, BOUNDS)
+            on_acknowledged("held", decision.id, 0)
             for call in calls:
                 await ledger.attempted(call)
             await ledger.settled(decision)
         except RouterError:
-            hear("refused", decision.id, 0)
+            on_acknowledged("refused", decision.id, 0)
             await asyncio.sleep(0.01)
         else:
-            hear("settled", decision.id, cost_of(calls))
+            on_acknowledged("settled", decision.id, cost_of(calls))
 
-    await share(idents, one, TASKS)
+    await run_concurrently(request_ids, report_request, TASKS)
 
 
-def idents(run: int, count: int) -> Iterator[str]:
+def request_ids(run: int, count: int) -> Iterator[str]:
     """Ids of a run's requests, sorted as they are given."""
-    return (f"r_{run:06x}{place:06x}{run:06x}{place:06x}" for place in range(count))
+    return (f"r_{run:06x}{number:06x}{run:06x}{number:06x}" for number in range(count))
 
 
 @dataclass(slots=True)
@@ -149,25 +151,25 @@ class Tally:
             "unsound": self.unsound,
         }
 
-    def add(self, store: Store, heard: Heard, *, whole: bool) -> None:
-        """Compare one run's acknowledgements with the ledger; ``whole`` verifies all of it too."""
+    def add(self, store: Store, acknowledged: Acknowledged, *, verify_all: bool) -> None:
+        """Compare one run's acknowledgements with the ledger; ``verify_all``: verify all of it."""
         rows: dict[str, list[tuple[str, int]]] = {}
         for id_, state, cost in store.fetch("SELECT id, state, cost FROM settlements"):
             rows.setdefault(id_, []).append((state, cost))
         known = {row[0] for row in store.fetch("SELECT id FROM requests")}
-        for kind, id_, cost in heard:
+        for kind, id_, cost in acknowledged:
             if kind == "held":
                 self.held += 1
                 self.lost += id_ not in known
             elif kind == "settled":
                 self.acknowledged += 1
-                self._settled(rows.get(id_, []), cost)
+                self._compare_settlement(rows.get(id_, []), cost)
             else:
                 self.refused += 1
-        if whole:
+        if verify_all:
             self._verify(store)
 
-    def _settled(self, rows: Sequence[tuple[str, int]], cost: int) -> None:
+    def _compare_settlement(self, rows: Sequence[tuple[str, int]], cost: int) -> None:
         final = [row for row in rows if row[0] != "released"]
         self.lost += not final
         self.doubled += len(final) > 1

@@ -40,12 +40,12 @@ class Answer:
         """What a choice says of the probabilities of its tokens, where that was asked for."""
         if self.certainty is None:
             return {}
-        told = [
+        tokens = [
             {"token": delta["content"], "logprob": math.log(self.certainty)}
             for delta in deltas
             if delta.get("content")
         ]
-        return {"logprobs": {"content": told}}
+        return {"logprobs": {"content": tokens}}
 
     def message(self) -> dict[str, Any]:
         """The deltas as one message."""
@@ -92,19 +92,19 @@ def answer(
     """
     thoughts: tuple[Delta, ...] = ()
     if reason or body.get("reasoning_effort"):
-        words = _babble(f"think {nonce}", _REASONING_LENGTH)
+        words = _filler_words(f"think {nonce}", _REASONING_LENGTH)
         thoughts = tuple({"reasoning_content": word} for word in words)
     tools = body.get("tools") or ()
     finish = "stop"
     if tools and body.get("tool_choice") != "none" and not _has_tool_result(body):
-        said, finish = (
+        content, finish = (
             _calls(tools, body.get("tool_choice"), nonce, parallel=parallel),
             "tool_calls",
         )
     else:
-        plain = _text(body, nonce, length) if text is None else text
-        said = tuple({"content": piece} for piece in tokens_of(plain))
-    deltas = thoughts + said
+        answer_text = _text(body, nonce, length) if text is None else text
+        content = tuple({"content": piece} for piece in tokens_of(answer_text))
+    deltas = thoughts + content
     cap = body.get("max_completion_tokens") or body.get("max_tokens")
     if cap is not None and cap < 0:
         raise ValueError(f"a cap of {cap} tokens is none")
@@ -114,19 +114,20 @@ def answer(
 
 
 def _text(body: Mapping[str, Any], nonce: str, length: int | None) -> str:
-    wanted = body.get("response_format") or {}
-    if wanted.get("type") == "json_schema":
-        return json.dumps(sample((wanted.get("json_schema") or {}).get("schema") or {}, nonce))
-    if wanted.get("type") == "json_object":
+    response_format = body.get("response_format") or {}
+    if response_format.get("type") == "json_schema":
+        schema = (response_format.get("json_schema") or {}).get("schema")
+        return json.dumps(sample(schema or {}, nonce))
+    if response_format.get("type") == "json_object":
         return json.dumps({"model": body.get("model"), "nonce": nonce})
     opening = f"{body.get('model')} answers {nonce}:"
     seed = opening + " ".join(strings(body.get("messages") or []))
     missing = (length or _LENGTH) - len(tokens_of(opening))
-    words = _babble(seed, missing) if missing > 0 else []
+    words = _filler_words(seed, missing) if missing > 0 else []
     return "".join([*tokens_of(opening), *words][: length or None])
 
 
-def _babble(seed: str, length: int) -> list[str]:
+def _filler_words(seed: str, length: int) -> list[str]:
     digest = hashlib.shake_256(seed.encode("utf-8", "replace")).digest(length)
     return [" " + _WORDS[byte % len(_WORDS)] for byte in digest]
 
@@ -134,22 +135,24 @@ def _babble(seed: str, length: int) -> list[str]:
 def _calls(
     tools: Sequence[Mapping[str, Any]], choice: object, nonce: str, *, parallel: bool
 ) -> tuple[Delta, ...]:
-    wanted = (choice.get("function") or {}).get("name") if isinstance(choice, Mapping) else None
+    chosen_name = (
+        (choice.get("function") or {}).get("name") if isinstance(choice, Mapping) else None
+    )
     functions = [tool.get("function") or {} for tool in tools]
     if not parallel:
-        functions = [next((f for f in functions if f.get("name") == wanted), functions[0])]
-    return tuple(d for place, f in enumerate(functions) for d in _call(f, place, nonce))
+        functions = [next((f for f in functions if f.get("name") == chosen_name), functions[0])]
+    return tuple(d for index, f in enumerate(functions) for d in _call(f, index, nonce))
 
 
-def _call(function: Mapping[str, Any], place: int, nonce: str) -> tuple[Delta, ...]:
+def _call(function: Mapping[str, Any], index: int, nonce: str) -> tuple[Delta, ...]:
     arguments = json.dumps(sample(function.get("parameters") or {}, nonce))
     head = {
-        "index": place,
-        "id": f"call_{nonce}_{place}" if place else f"call_{nonce}",
+        "index": index,
+        "id": f"call_{nonce}_{index}" if index else f"call_{nonce}",
         "type": "function",
         "function": {"name": function.get("name", ""), "arguments": ""},
     }
-    rest = [{"index": place, "function": {"arguments": piece}} for piece in tokens_of(arguments)]
+    rest = [{"index": index, "function": {"arguments": piece}} for piece in tokens_of(arguments)]
     return tuple({"tool_calls": [call]} for call in [head, *rest])
 
 

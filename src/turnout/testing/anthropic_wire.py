@@ -18,22 +18,22 @@ def chat_shape(body: Payload) -> dict[str, Any]:
     """A Messages body as this upstream's answers read it. Raises ValueError."""
     for message in body["messages"]:
         _check_signatures(message, body["model"])
-    found = dict(body)
+    chat = dict(body)
     tools = [
         {"function": {**t, "parameters": t.get("input_schema")}} for t in body.get("tools", ())
     ]
-    found["tools"] = tools
+    chat["tools"] = tools
     choice = body.get("tool_choice") or {}
-    found["tool_choice"] = {"function": choice} if choice.get("name") else choice.get("type")
+    chat["tool_choice"] = {"function": choice} if choice.get("name") else choice.get("type")
     thinking = (body.get("thinking") or {}).get("type")
-    found["reasoning_effort"] = thinking in ("enabled", "adaptive")
-    wanted = (body.get("output_config") or {}).get("format")
-    if wanted:
-        schema = {"schema": wanted.get("schema")}
-        found["response_format"] = {"type": "json_schema", "json_schema": schema}
+    chat["reasoning_effort"] = thinking in ("enabled", "adaptive")
+    schema_format = (body.get("output_config") or {}).get("format")
+    if schema_format:
+        schema = {"schema": schema_format.get("schema")}
+        chat["response_format"] = {"type": "json_schema", "json_schema": schema}
     if any(block.get("type") == "tool_result" for block in _blocks(body["messages"][-1])):
-        found["messages"] = [*body["messages"][:-1], {**body["messages"][-1], "role": "tool"}]
-    return found
+        chat["messages"] = [*body["messages"][:-1], {**body["messages"][-1], "role": "tool"}]
+    return chat
 
 
 def error_body(error: Payload) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def error_body(error: Payload) -> dict[str, Any]:
 def message_of(completion: Payload) -> dict[str, Any]:
     """A chat completion as a message."""
     usage = completion.get("usage")
-    found: dict[str, Any] = {
+    message: dict[str, Any] = {
         "id": completion["id"].replace("chatcmpl-", "msg_"),
         "type": "message",
         "role": "assistant",
@@ -54,13 +54,13 @@ def message_of(completion: Payload) -> dict[str, Any]:
         "stop_sequence": None,
     }
     if usage:
-        found["usage"] = _usage(usage)
+        message["usage"] = _usage(usage)
     for choice in completion["choices"]:
-        found["content"] = list(_content(choice["message"], completion["model"]))
-        found["stop_reason"] = _STOP_REASONS.get(choice["finish_reason"])
+        message["content"] = list(_content(choice["message"], completion["model"]))
+        message["stop_reason"] = _STOP_REASONS.get(choice["finish_reason"])
     if not completion["choices"]:
-        del found["content"]
-    return found
+        del message["content"]
+    return message
 
 
 class AnthropicWire:
@@ -153,12 +153,12 @@ def _content(message: Payload, model: str) -> Iterator[dict[str, Any]]:
         yield {"type": "text", "text": message["content"]}
     for call in message.get("tool_calls", ()):
         function = call["function"]
-        arguments = _whole_or_none(function["arguments"])
+        arguments = _parsed_or_empty(function["arguments"])
         yield {"type": "tool_use", "id": call["id"], "name": function["name"], "input": arguments}
 
 
-def _whole_or_none(arguments: str) -> Any:
-    """What the cap cut off is no JSON, and not told."""
+def _parsed_or_empty(arguments: str) -> Any:
+    """The arguments, or nothing if the cap cut them off, so that they are not JSON."""
     try:
         return json.loads(arguments)
     except ValueError:

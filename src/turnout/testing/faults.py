@@ -19,20 +19,20 @@ class Outcome(StrEnum):
     NEXT = "next model"
     PROVIDER = "next provider"
     REFUSED = "400"
-    TOLD = "error event"
-    SILENT = "TRUNCATED IN SILENCE"
+    ERROR_EVENT = "error event"
+    TRUNCATED = "TRUNCATED IN SILENCE"
     OTHER = "NOT DOCUMENTED"
 
 
-EXPLAINED = {
+EXPLANATIONS = {
     Outcome.ANSWER: "the model's own answer, complete",
     Outcome.NEXT: "another model's answer, complete; only the headers show it",
     Outcome.PROVIDER: "the same from another provider, since this one is out; if there is none, "
     "502 with every attempt",
     Outcome.REFUSED: "400 with the provider's reason: the request is at fault, and no other model "
     "is asked",
-    Outcome.TOLD: "what had arrived, then an error event in the caller's dialect, never a clean "
-    "end",
+    Outcome.ERROR_EVENT: "what had arrived, then an error event in the caller's dialect, never a "
+    "clean end",
 }
 
 
@@ -70,12 +70,14 @@ _A, _N, _P, _R, _T = (
     Outcome.NEXT,
     Outcome.PROVIDER,
     Outcome.REFUSED,
-    Outcome.TOLD,
+    Outcome.ERROR_EVENT,
 )
 
 
-def _row(name: str, what: str, whole: Outcome, stream: Outcome | None = None, **how: Any) -> Fault:
-    return Fault(name=name, what=what, whole=whole, stream=stream or whole, **how)
+def _row(
+    name: str, what: str, whole: Outcome, stream: Outcome | None = None, **options: Any
+) -> Fault:
+    return Fault(name=name, what=what, whole=whole, stream=stream or whole, **options)
 
 
 REFUSALS = (
@@ -192,7 +194,7 @@ HEAVY = frozenset({"f-gzipbomb", "f-hugeevent"})
 
 def document() -> str:
     """The table as Markdown, with its terms explained."""
-    lines = [f"* **{outcome}**: {text}." for outcome, text in EXPLAINED.items()]
+    lines = [f"* **{outcome}**: {text}." for outcome, text in EXPLANATIONS.items()]
     for title, group in GROUPS.items():
         lines += ["", f"### {title}", "", "| fault | the provider's side | whole | streamed |"]
         lines += ["|---|---|---|---|"]

@@ -21,23 +21,23 @@ class PeerGone(Exception):
 class Exchange:
     """One connection: reads requests, writes answers piece by piece.
 
-    ``unasked`` follows the last bytes of each answer, in one write with them.
+    ``extra_bytes`` follows the last bytes of each answer, in one write with them.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._ahead = b""
+        self._read_ahead = b""
         self.bytewise = False
-        self.unasked = b""
+        self.extra_bytes = b""
 
     async def read_request(self) -> RecordedRequest | None:
         """The next request on the connection, or None when there is none."""
         try:
-            head = self._ahead + await self._reader.readuntil(b"\r\n\r\n")
+            head = self._read_ahead + await self._reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             return None
-        self._ahead = b""
+        self._read_ahead = b""
         first, *lines = head.decode("latin-1").strip().split("\r\n")
         method, path, _ = first.split(" ", 2)
         pairs = (line.partition(":") for line in lines)
@@ -54,16 +54,16 @@ class Exchange:
     async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Sends an answer with its length."""
         await self.head(status, {**headers, "Content-Length": str(len(body))})
-        await self.raw(body + self.unasked)
+        await self.raw(body + self.extra_bytes)
 
     async def piece(self, data: bytes) -> None:
         """Sends a chunk of a chunked body; an empty one ends it."""
         if not self.bytewise:
-            unasked = b"" if data else self.unasked
-            await self.raw(b"%x\r\n%b\r\n%b" % (len(data), data, unasked))
+            extra_bytes = b"" if data else self.extra_bytes
+            await self.raw(b"%x\r\n%b\r\n%b" % (len(data), data, extra_bytes))
             return
-        for place in range(len(data)):
-            await self.raw(b"1\r\n%b\r\n" % data[place : place + 1])
+        for index in range(len(data)):
+            await self.raw(b"1\r\n%b\r\n" % data[index : index + 1])
         if not data:
             await self.raw(b"0\r\n\r\n")
 
@@ -82,7 +82,7 @@ class Exchange:
         try:
             async with asyncio.timeout(seconds):
                 while data := await self._reader.read(_MOST_HEAD_BYTES):
-                    self._ahead += data
+                    self._read_ahead += data
         except TimeoutError:
             return
         except ConnectionError as error:

@@ -23,7 +23,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 class LocalServer:
     """A server with ``async with``; ``with`` gives it a loop and a thread for blocking tests.
 
-    A subclass answers each connection in ``_connected``. ``connections`` counts all so far.
+    A subclass answers each connection in ``_serve_connection``. ``connections`` counts all so far.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -67,32 +67,34 @@ class LocalServer:
         self._thread.join()
         self._loop.close()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Serves one connection until it ends or is cancelled."""
         raise NotImplementedError
 
     async def _open(self) -> None:
-        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
-        await self._drop()
+        await self._end_connections()
 
-    async def _drop(self) -> None:
+    async def _end_connections(self) -> None:
         """Ends the open connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self.connections += 1
-        await self._connected(reader, writer)
+        await self._serve_connection(reader, writer)
 
     def _run(self, loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
         asyncio.set_event_loop(loop)

@@ -21,7 +21,7 @@ _ENDS = {"chat": "[DONE]", "messages": "message_stop", "responses": "response.co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Got:
+class Response:
     """A response: status, headers in lower case, and the body as far as it arrived.
 
     ``broken`` says that the connection ended before the response did.
@@ -44,63 +44,69 @@ class Got:
         return found
 
 
-def outcome_of(got: Got) -> Outcome:
+def outcome_of(response: Response) -> Outcome:
     """Which outcome this is; PROVIDER counts as NEXT if another provider answered."""
-    if got.broken:
-        return Outcome.SILENT
-    if got.status == 200:
-        ended = _ends_clean(got) if got.stream else _is_complete(got)
-        if ended:
-            first = got.headers.get("x-turnout-attempts") == "1"
-            return Outcome.ANSWER if first else Outcome.NEXT
-        return Outcome.TOLD if got.stream and _tells(got) else Outcome.SILENT
-    attempts = _attempts(got)
-    if got.status == 400 and attempts == 1:
+    if response.broken:
+        return Outcome.TRUNCATED
+    if response.status == 200:
+        is_complete = _ends_clean(response) if response.stream else _is_complete(response)
+        if is_complete:
+            is_first = response.headers.get("x-turnout-attempts") == "1"
+            return Outcome.ANSWER if is_first else Outcome.NEXT
+        return (
+            Outcome.ERROR_EVENT
+            if response.stream and _has_error_event(response)
+            else Outcome.TRUNCATED
+        )
+    attempts = _attempts(response)
+    if response.status == 400 and attempts == 1:
         return Outcome.REFUSED
-    return Outcome.PROVIDER if got.status == 502 and attempts else Outcome.OTHER
+    return Outcome.PROVIDER if response.status == 502 and attempts else Outcome.OTHER
 
 
-def text_of(got: Got) -> str:
+def text_of(response: Response) -> str:
     """The text that arrived, whole or in pieces."""
-    if not got.stream:
-        return _whole_text(got.dialect, json.loads(got.body))
-    return "".join(_piece(got.dialect, data) for _, data in got.events() if data != "[DONE]")
+    if not response.stream:
+        return _whole_text(response.dialect, json.loads(response.body))
+    return "".join(
+        _piece(response.dialect, data) for _, data in response.events() if data != "[DONE]"
+    )
 
 
-def _ends_clean(got: Got) -> bool:
-    name, data = (got.events() or [("", "")])[-1]
-    return _ENDS[got.dialect] == (data if got.dialect == "chat" else name)
+def _ends_clean(response: Response) -> bool:
+    name, data = (response.events() or [("", "")])[-1]
+    return _ENDS[response.dialect] == (data if response.dialect == "chat" else name)
 
 
-def _is_complete(got: Got) -> bool:
-    body = _json(got.body)
-    if got.dialect == "chat":
+def _is_complete(response: Response) -> bool:
+    body = _json(response.body)
+    if response.dialect == "chat":
         choices = body.get("choices") or [{}]
         return choices[0].get("finish_reason") is not None
-    if got.dialect == "messages":
+    if response.dialect == "messages":
         return body.get("stop_reason") is not None
     return body.get("status") == "completed"
 
 
-def _tells(got: Got) -> bool:
-    name, data = (got.events() or [("", "{}")])[-1]
-    told = _json(data.encode())
-    wanted = {"chat": "", "messages": "error", "responses": "response.failed"}[got.dialect]
-    error = told.get("error") or (told.get("response") or {}).get("error") or {}
-    return name == wanted and bool(error.get("message"))
+def _has_error_event(response: Response) -> bool:
+    name, data = (response.events() or [("", "{}")])[-1]
+    payload = _json(data.encode())
+    error_name = {"chat": "", "messages": "error", "responses": "response.failed"}[response.dialect]
+    error = payload.get("error") or (payload.get("response") or {}).get("error") or {}
+    return name == error_name and bool(error.get("message"))
 
 
-def _attempts(got: Got) -> int:
-    error = _json(got.body).get("error")
+def _attempts(response: Response) -> int:
+    error = _json(response.body).get("error")
     return len(error.get("attempts") or ()) if isinstance(error, dict) else 0
 
 
 def _json(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        value = json.loads(data)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _whole_text(dialect: Dialect, body: Mapping[str, Any]) -> str:

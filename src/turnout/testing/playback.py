@@ -22,7 +22,7 @@ _HTML = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
 _LATE_USAGE_S = 0.05
 _BEFORE_RESET_S = 0.02
 _IDLE_S = 0.02
-_UNASKED_BODY = json.dumps(
+_EXTRA_BODY = json.dumps(
     {
         "id": "chatcmpl-smuggled",
         "object": "chat.completion",
@@ -38,10 +38,8 @@ _UNASKED_BODY = json.dumps(
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
     }
 ).encode()
-_UNASKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
-    len(_UNASKED_BODY),
-    _UNASKED_BODY,
-)
+_EXTRA_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_EXTRA_ANSWER = _EXTRA_HEAD % len(_EXTRA_BODY) + _EXTRA_BODY
 
 
 class Wire(Protocol):
@@ -82,7 +80,7 @@ class Playback:
         self._answer = answer
         self._include_usage = include_usage
         self._wire = wire
-        self._end = "\r\n" if "crlf" in script else "\r" if "cr" in script else "\n"
+        self._line_end = "\r\n" if "crlf" in script else "\r" if "cr" in script else "\n"
 
     async def play(self) -> bool:
         """Answers the call; returns whether the connection may be used for another one."""
@@ -91,7 +89,7 @@ class Playback:
         except PeerGone:
             self._entry.peer_closed_after = self._entry.completion_tokens
             if "billall" in self._script:
-                for _ in self._work():
+                for _ in self._produce():
                     pass
             return False
         finally:
@@ -106,13 +104,13 @@ class Playback:
             self._exchange.reset()
             return False
         self._entry.status = 200
-        if await self._is_no_answer():
+        if await self._sent_no_answer():
             return True
         self._exchange.bytewise = "bytewise" in self._script
-        self._exchange.unasked = _UNASKED if "extrabytes" in self._script else b""
+        self._exchange.extra_bytes = _EXTRA_ANSWER if "extrabytes" in self._script else b""
         return await (self._stream() if self._entry.stream else self._whole())
 
-    async def _is_no_answer(self) -> bool:
+    async def _sent_no_answer(self) -> bool:
         """Sends something that is not an answer, if the script says so."""
         if "html200" in self._script:
             await self._exchange.whole(200, {"Content-Type": "text/html"}, _HTML)
@@ -121,20 +119,20 @@ class Playback:
             await self._exchange.whole(302, {"Location": "/elsewhere"}, b"")
         elif "gzipbomb" in self._script:
             headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-            await self._exchange.whole(200, headers, _bomb())
+            await self._exchange.whole(200, headers, _gzip_bomb())
         else:
             return False
         return True
 
-    def _work(self) -> Iterator[Mapping[str, Any]]:
+    def _produce(self) -> Iterator[Mapping[str, Any]]:
         """Produces the answer token by token, each one counted before it is handed out."""
-        for place in range(self._entry.completion_tokens, len(self._answer.deltas)):
-            self._entry.completion_tokens = place + 1
-            self._entry.reasoning_tokens = min(place + 1, self._answer.reasoning)
-            yield self._answer.deltas[place]
+        for index in range(self._entry.completion_tokens, len(self._answer.deltas)):
+            self._entry.completion_tokens = index + 1
+            self._entry.reasoning_tokens = min(index + 1, self._answer.reasoning)
+            yield self._answer.deltas[index]
 
     async def _whole(self) -> bool:
-        for _ in self._work() if "empty" not in self._script else ():
+        for _ in self._produce() if "empty" not in self._script else ():
             await self._pace()
             if await self._breaks_off(self._entry.completion_tokens):
                 return False
@@ -176,7 +174,7 @@ class Playback:
 
     async def _tokens(self) -> bool:
         """Streams the answer's tokens; returns whether that broke off."""
-        for delta in self._work():
+        for delta in self._produce():
             await self._pace()
             await self._event(self._chunk(delta))
             if await self._breaks_off(self._entry.completion_tokens):
@@ -185,28 +183,28 @@ class Playback:
 
     async def _breaks_off(self, produced: int) -> bool:
         """Does what the script says after this token; returns whether the answer ends here."""
-        at = {place for place, tokens in self._script.at.items() if tokens == produced}
-        if "stall" in at:
+        due = {fault for fault, tokens in self._script.at.items() if tokens == produced}
+        if "stall" in due:
             await self._exchange.wait(None)
-        if "reset" in at:
+        if "reset" in due:
             await self._exchange.wait(_BEFORE_RESET_S)
             self._exchange.reset()
         if self._entry.stream:
-            await self._spoil(at)
-            while "idle" in at:
+            await self._send_garbage(due)
+            while "idle" in due:
                 await self._exchange.wait(_IDLE_S)
                 await self._event(self._chunk({}))
         ends = {"reset", "cut", "error", "badhex"} if self._entry.stream else {"reset", "cut"}
-        return bool(at & ends)
+        return bool(due & ends)
 
-    async def _spoil(self, at: set[str]) -> None:
+    async def _send_garbage(self, due: set[str]) -> None:
         """Sends something that does not belong into a stream."""
-        for _ in range(("badchunk" in at) + 2 * ("badchunks" in at)):
+        for _ in range(("badchunk" in due) + 2 * ("badchunks" in due)):
             await self._send('{"choices": [{"delta"')
-        if "error" in at:
+        if "error" in due:
             await self._event({"error": error_object(self._script, 500)})
             await self._exchange.piece(b"")
-        if "badhex" in at:
+        if "badhex" in due:
             await self._exchange.raw(b"zz\r\n")
 
     def _closing_events(self) -> Iterator[dict[str, Any]]:
@@ -232,9 +230,9 @@ class Playback:
         return {**self._envelope("chat.completion.chunk"), "choices": [choice]}
 
     def _envelope(self, kind: str) -> dict[str, Any]:
-        served = "another-model" if "othermodel" in self._script else self._entry.model
+        model = "another-model" if "othermodel" in self._script else self._entry.model
         identity = f"chatcmpl-{self._entry.nonce or self._entry.request_id}"
-        return {"id": identity, "object": kind, "created": int(time.time()), "model": served}
+        return {"id": identity, "object": kind, "created": int(time.time()), "model": model}
 
     def _usage(self) -> dict[str, Any] | None:
         self._entry.usage_sent = True
@@ -242,7 +240,7 @@ class Playback:
 
     def _extra_headers(self) -> dict[str, str]:
         padding = {"X-Padding": "x" * 65536} if "hugeheader" in self._script else {}
-        return {**padding, **_limits(*(self._script.wait or ("", 0.0)))}
+        return {**padding, **_rate_limit_headers(*(self._script.wait or ("", 0.0)))}
 
     async def _done(self) -> None:
         if self._wire is None:
@@ -259,23 +257,25 @@ class Playback:
             await self._send(json.dumps(event), event["type"])
 
     async def _send(self, data: str, name: str = "") -> None:
-        comment = f": keep-alive{self._end}{self._end}" if "comments" in self._script else ""
+        comment = (
+            f": keep-alive{self._line_end}{self._line_end}" if "comments" in self._script else ""
+        )
         blank = "" if "nospace" in self._script else " "
-        named = f"event:{blank}{name}{self._end}" if name else ""
-        text = f"{comment}{named}data:{blank}{data}{self._end}{self._end}"
+        event_line = f"event:{blank}{name}{self._line_end}" if name else ""
+        text = f"{comment}{event_line}data:{blank}{data}{self._line_end}{self._line_end}"
         await self._exchange.piece(text.encode())
 
 
-def _limits(form: str, wait_s: float) -> dict[str, str]:
+def _rate_limit_headers(kind: str, wait_s: float) -> dict[str, str]:
     """Headers of a rate limit of which nothing is left for so long."""
-    if form == "spent":
+    if kind == "spent":
         return {
             "X-RateLimit-Remaining-Requests": "0",
             "X-RateLimit-Reset-Requests": f"{wait_s:g}s",
             "X-RateLimit-Remaining-Tokens": "149984",
             "X-RateLimit-Reset-Tokens": "6m0s",
         }
-    if form == "spentat":
+    if kind == "spentat":
         until = datetime.fromtimestamp(time.time() + wait_s, UTC)
         return {
             "Anthropic-RateLimit-Tokens-Remaining": "0",
@@ -285,10 +285,10 @@ def _limits(form: str, wait_s: float) -> dict[str, str]:
 
 
 @cache
-def _bomb() -> bytes:
+def _gzip_bomb() -> bytes:
     """A gzip without its trailer: one MiB that does not refer to earlier data, 1024 times."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     mebibyte = b" " * 2**20
     start = deflate.compress(mebibyte) + deflate.flush(zlib.Z_FULL_FLUSH)
-    again = deflate.compress(mebibyte) + deflate.flush(zlib.Z_FULL_FLUSH)
-    return start + again * 1023
+    repeated = deflate.compress(mebibyte) + deflate.flush(zlib.Z_FULL_FLUSH)
+    return start + repeated * 1023

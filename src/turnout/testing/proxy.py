@@ -11,7 +11,7 @@ from typing import Literal
 
 from turnout.testing.local_server import LocalServer, reset
 
-_READ = 65536
+_READ_BYTES = 65536
 _EVENT_END = b"\n\n"
 
 Cut = Literal["reset", "close", "stall"]
@@ -54,47 +54,51 @@ class FaultProxy(LocalServer):
     def change(self, toxics: Toxics | None = None, *, down: bool = False) -> None:
         """Ends the open connections, and applies ``toxics`` to later ones. For ``with`` only."""
         if self._loop is None:
-            raise RuntimeError("change is for `with`; use `await turn(...)` inside `async with`")
-        asyncio.run_coroutine_threadsafe(self.turn(toxics, down=down), self._loop).result()
+            raise RuntimeError(
+                "change is for `with`; use `await change_async(...)` inside `async with`"
+            )
+        asyncio.run_coroutine_threadsafe(self.change_async(toxics, down=down), self._loop).result()
 
-    async def turn(self, toxics: Toxics | None = None, *, down: bool = False) -> None:
+    async def change_async(self, toxics: Toxics | None = None, *, down: bool = False) -> None:
         """The same on the proxy's own loop."""
         self._toxics = toxics or Toxics()
         if down or self._down:
             await self._close()
         else:
-            await self._drop()
+            await self._end_connections()
         if self._down and not down:
             await self._open()
         self._down = down
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         toxics = self._toxics
         try:
             if toxics.timeout_s is not None:
-                await asyncio.wait_for(_swallow(reader), toxics.timeout_s or None)
+                await asyncio.wait_for(_discard(reader), toxics.timeout_s or None)
                 return
-            there, out = await asyncio.open_connection("127.0.0.1", self._target)
-            sending = asyncio.create_task(_pump(reader, out))
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            upload = asyncio.create_task(_pump(reader, server_writer))
             try:
-                await _spoil(there, writer, toxics)
+                await _download(server_reader, writer, toxics)
             finally:
-                sending.cancel()
-                out.close()
+                upload.cancel()
+                server_writer.close()
         except (OSError, asyncio.CancelledError, TimeoutError):
             pass  # a peer or the test is gone, so there is nowhere to report it
         finally:
             writer.close()
 
 
-async def _swallow(reader: asyncio.StreamReader) -> None:
-    while await reader.read(_READ):
+async def _discard(reader: asyncio.StreamReader) -> None:
+    while await reader.read(_READ_BYTES):
         pass
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
-        while data := await reader.read(_READ):
+        while data := await reader.read(_READ_BYTES):
             writer.write(data)
             await writer.drain()
         writer.write_eof()
@@ -102,60 +106,64 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         return
 
 
-async def _spoil(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, t: Toxics) -> None:
+async def _download(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, toxics: Toxics
+) -> None:
     """Passes the server's bytes on until they end or a toxic ends them."""
     sent = 0
-    events = _Events(t.cut_event)
-    async for piece in _pieces(reader, t):
-        kept, whole = events.until(piece)
-        limit = min((n for n in (t.limit_bytes, t.reset_bytes) if n is not None), default=None)
+    events = _EventLimit(toxics.cut_event)
+    async for piece in _pieces(reader, toxics):
+        passed, is_whole = events.pass_until_limit(piece)
+        limit = min(
+            (n for n in (toxics.limit_bytes, toxics.reset_bytes) if n is not None), default=None
+        )
         if limit is not None:
-            kept = kept[: max(0, limit - sent)]
-        sent += len(kept)
-        writer.write(kept)
+            passed = passed[: max(0, limit - sent)]
+        sent += len(passed)
+        writer.write(passed)
         await writer.drain()
-        if t.bytes_per_s:
-            await asyncio.sleep(len(kept) / t.bytes_per_s)
-        if not whole:
-            await _end(writer, t.cut)
+        if toxics.bytes_per_s:
+            await asyncio.sleep(len(passed) / toxics.bytes_per_s)
+        if not is_whole:
+            await _end(writer, toxics.cut)
             return
         if limit is not None and sent >= limit:
-            await _end(writer, "reset" if limit == t.reset_bytes else "close")
+            await _end(writer, "reset" if limit == toxics.reset_bytes else "close")
             return
-    await asyncio.sleep(t.slow_close_s)
+    await asyncio.sleep(toxics.slow_close_s)
 
 
-async def _pieces(reader: asyncio.StreamReader, t: Toxics) -> AsyncIterator[bytes]:
-    while data := await reader.read(_READ):
-        size = t.slice_bytes or len(data)
-        for place in range(0, len(data), size):
-            if t.latency_s:
-                await asyncio.sleep(t.latency_s)
-            yield data[place : place + size]
+async def _pieces(reader: asyncio.StreamReader, toxics: Toxics) -> AsyncIterator[bytes]:
+    while data := await reader.read(_READ_BYTES):
+        size = toxics.slice_bytes or len(data)
+        for index in range(0, len(data), size):
+            if toxics.latency_s:
+                await asyncio.sleep(toxics.latency_s)
+            yield data[index : index + size]
 
 
-class _Events:
+class _EventLimit:
     """Counts the events that have passed."""
 
-    def __init__(self, most: int | None) -> None:
-        self._most = most
-        self._seen = 0
+    def __init__(self, max_events: int | None) -> None:
+        self._max_events = max_events
+        self._count = 0
         self._tail = b""
 
-    def until(self, piece: bytes) -> tuple[bytes, bool]:
+    def pass_until_limit(self, piece: bytes) -> tuple[bytes, bool]:
         """The part of the piece that may pass, and whether that is all of it."""
-        if self._most is None:
+        if self._max_events is None:
             return piece, True
         text = self._tail + piece
-        place = 0
-        while self._seen < self._most:
-            found = text.find(_EVENT_END, place)
+        index = 0
+        while self._count < self._max_events:
+            found = text.find(_EVENT_END, index)
             if found < 0:
-                self._tail = text[max(place, len(text) - 1) :]
+                self._tail = text[max(index, len(text) - 1) :]
                 return piece, True
-            self._seen += 1
-            place = found + len(_EVENT_END)
-        return piece[: place - len(self._tail)], False
+            self._count += 1
+            index = found + len(_EVENT_END)
+        return piece[: index - len(self._tail)], False
 
 
 async def _end(writer: asyncio.StreamWriter, cut: Cut) -> None:

@@ -46,7 +46,7 @@ _SPECIAL = {
 }
 
 
-def unsupported(script: Script, body: Mapping[str, Any]) -> dict[str, Any] | None:
+def unsupported_setting(script: Script, body: Mapping[str, Any]) -> dict[str, Any] | None:
     """The error object about the first setting that a picky model does not accept."""
     if "unverified" in script and (body.get("reasoning") or {}).get("summary"):
         text = "Your organization must be verified to generate reasoning summaries."
@@ -54,11 +54,11 @@ def unsupported(script: Script, body: Mapping[str, Any]) -> dict[str, Any] | Non
     for name in ("temperature", "top_p") if "picky" in script else ():
         if body.get(name, 1) != 1:
             text = f"Unsupported value: '{name}' does not support {body[name]} with this model."
-            only = f"{text} Only the default (1) value is supported."
-            return _invalid(only, name, "unsupported_value")
-    marked = _mark_in(body) if "unmarked" in script else None
-    if marked is not None:
-        return _invalid(f"Unknown parameter: '{marked}'.", marked, "unknown_parameter")
+            message = f"{text} Only the default (1) value is supported."
+            return _invalid(message, name, "unsupported_value")
+    mark_path = _first_mark(body) if "unmarked" in script else None
+    if mark_path is not None:
+        return _invalid(f"Unknown parameter: '{mark_path}'.", mark_path, "unknown_parameter")
     return None
 
 
@@ -66,17 +66,17 @@ def _invalid(message: str, param: str, code: str) -> dict[str, Any]:
     return {"message": message, "type": "invalid_request_error", "param": param, "code": code}
 
 
-def _mark_in(value: object, place: str = "") -> str | None:
+def _first_mark(value: object, path: str = "") -> str | None:
     """The path of the first cache mark."""
     if isinstance(value, Mapping):
         if "cache_control" in value:
-            return f"{place}.cache_control".removeprefix(".")
-        inner = ((item, f"{place}.{name}".removeprefix(".")) for name, item in value.items())
+            return f"{path}.cache_control".removeprefix(".")
+        inner = ((item, f"{path}.{name}".removeprefix(".")) for name, item in value.items())
     elif isinstance(value, list):
-        inner = ((item, f"{place}[{number}]") for number, item in enumerate(value))
+        inner = ((item, f"{path}[{number}]") for number, item in enumerate(value))
     else:
         return None
-    return next(filter(None, (_mark_in(item, at) for item, at in inner)), None)
+    return next(filter(None, (_first_mark(item, item_path) for item, item_path in inner)), None)
 
 
 def refusal(
@@ -86,7 +86,7 @@ def refusal(
     status = script.status or (429 if "spend" in script or "quota" in script else 400)
     body = json.dumps(_body(script, status, request_headers)).encode()
     headers = {"Content-Type": "application/json", "Date": formatdate(usegmt=True)}
-    return status, {**headers, **_wait(script)}, body
+    return status, {**headers, **_retry_headers(script)}, body
 
 
 def error_object(script: Script, status: int, message: str = "") -> dict[str, Any]:
@@ -109,15 +109,15 @@ def _body(script: Script, status: int, headers: Mapping[str, str]) -> dict[str, 
     return {"error": error}
 
 
-def _wait(script: Script) -> dict[str, str]:
+def _retry_headers(script: Script) -> dict[str, str]:
     if "ragarbage" in script:
         return {"Retry-After": "soon"}
     if "rahuge" in script:
         return {"Retry-After": "1000000000"}
-    form, amount = script.wait or ("", 0.0)
+    kind, amount = script.wait or ("", 0.0)
     return {
         "ra": {"Retry-After": f"{amount:g}"},
         "radate": {"Retry-After": formatdate(time.time() + amount, usegmt=True)},
         "rams": {"Retry-After-Ms": f"{amount:g}"},
         "rareset": {"X-RateLimit-Reset": f"{time.time() + amount:.0f}"},
-    }.get(form, {})
+    }.get(kind, {})

@@ -13,7 +13,7 @@ _STATUS = {"stop": "completed", "tool_calls": "completed", "length": "incomplete
 _ROLES = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
 
 # Tools that the caller runs; the others run here, before the answer.
-_CALLED = frozenset({"function", "custom", "namespace"})
+_CALLER_TOOLS = frozenset({"function", "custom", "namespace"})
 
 Payload = Mapping[str, Any]
 
@@ -31,25 +31,25 @@ def chat_shape(body: Payload) -> dict[str, Any]:
         _check(item, body["model"])
     if not isinstance(body.get("include") or [], list):
         raise TypeError("include must be a list")
-    found = {**body, "native": body, "messages": [{**item, "role": _role(item)} for item in items]}
-    tools = [tool for tool in body.get("tools", ()) if tool["type"] in _CALLED]
-    found["tools"] = [{"function": tool} for tool in tools]
+    chat = {**body, "native": body, "messages": [{**item, "role": _role(item)} for item in items]}
+    tools = [tool for tool in body.get("tools", ()) if tool["type"] in _CALLER_TOOLS]
+    chat["tools"] = [{"function": tool} for tool in tools]
     choice = body.get("tool_choice")
-    found["tool_choice"] = {"function": choice} if isinstance(choice, dict) else choice
+    chat["tool_choice"] = {"function": choice} if isinstance(choice, dict) else choice
     effort = (body.get("reasoning") or {}).get("effort")
-    found["reasoning_effort"] = None if effort == "none" else effort
-    found["max_completion_tokens"] = body.get("max_output_tokens")
-    wanted = (body.get("text") or {}).get("format") or {}
-    if wanted:
-        found["response_format"] = {"type": wanted["type"], "json_schema": wanted}
-    return found
+    chat["reasoning_effort"] = None if effort == "none" else effort
+    chat["max_completion_tokens"] = body.get("max_output_tokens")
+    text_format = (body.get("text") or {}).get("format") or {}
+    if text_format:
+        chat["response_format"] = {"type": text_format["type"], "json_schema": text_format}
+    return chat
 
 
 class ResponsesWire:
     """Turns a chat answer, whole or an event of its stream, into one to the body that was read."""
 
-    def __init__(self, reads: Payload) -> None:
-        self._reads = reads
+    def __init__(self, request: Payload) -> None:
+        self._request = request
         self._response: dict[str, Any] = {}
         self._open: str | None = None
         self._items: list[dict[str, Any]] = []
@@ -59,27 +59,27 @@ class ResponsesWire:
 
     def whole(self, completion: Payload) -> dict[str, Any]:
         """A chat completion as a response."""
-        found = _response(completion, self._reads)
+        response = _response(completion, self._request)
         for choice in completion["choices"]:
-            found["status"] = _STATUS.get(choice["finish_reason"], "completed")
-            if found["status"] == "incomplete":
-                found["incomplete_details"] = {"reason": "max_output_tokens"}
-            said = _items(choice["message"], found, self._reads)
-            found["output"] = [*_hosted(self._reads), *said]
-        found["usage"] = _usage(completion.get("usage"))
-        return found
+            response["status"] = _STATUS.get(choice["finish_reason"], "completed")
+            if response["status"] == "incomplete":
+                response["incomplete_details"] = {"reason": "max_output_tokens"}
+            items = _items(choice["message"], response, self._request)
+            response["output"] = [*_hosted(self._request), *items]
+        response["usage"] = _usage(completion.get("usage"))
+        return response
 
     def events(self, payload: Payload) -> Iterator[dict[str, Any]]:
         """The events of one chat event."""
         if "error" in payload:
             error = payload["error"]
-            told = {"code": error["code"], "message": error["message"], "param": error["param"]}
-            yield self._event("error", **told)
+            fields = {"code": error["code"], "message": error["message"], "param": error["param"]}
+            yield self._event("error", **fields)
             return
         if not self._response:
-            self._response = {**_response(payload, self._reads), "status": "in_progress"}
+            self._response = {**_response(payload, self._request), "status": "in_progress"}
             yield self._event("response.created", response=dict(self._response))
-            yield from self._runs()
+            yield from self._hosted_events()
             return
         if payload.get("usage"):
             self._response["usage"] = _usage(payload["usage"])
@@ -100,19 +100,19 @@ class ResponsesWire:
             response["incomplete_details"] = {"reason": "max_output_tokens"}
         yield self._event(f"response.{status or 'completed'}", response=response)
 
-    def _runs(self) -> Iterator[dict[str, Any]]:
+    def _hosted_events(self) -> Iterator[dict[str, Any]]:
         """The results of the tools that run here."""
-        for item in _hosted(self._reads):
+        for item in _hosted(self._request):
             self._items.append(item)
-            begun = {**item, "status": "in_progress"}
-            yield self._event("response.output_item.added", output_index=self._last, item=begun)
+            started = {**item, "status": "in_progress"}
+            yield self._event("response.output_item.added", output_index=self._last, item=started)
             for step in ("in_progress", "completed"):
                 yield self._piece(f"response.{item['type']}.{step}")
             yield self._event("response.output_item.done", output_index=self._last, item=item)
 
     def _delta(self, delta: Payload) -> Iterator[dict[str, Any]]:
         if delta.get("reasoning_content"):
-            yield from self._start("thought", _reasoning(self._response, "", self._reads))
+            yield from self._start("thought", _reasoning(self._response, "", self._request))
             part = {"type": "summary_text", "text": ""}
             if not self._items[-1]["summary"]:
                 self._items[-1]["summary"] = [part]
@@ -145,8 +145,8 @@ class ResponsesWire:
         yield from self._close()
         self._open = name
         self._items.append(item)
-        shown = {**item, "content": []} if name == "text" else dict(item)
-        yield self._event("response.output_item.added", output_index=self._last, item=shown)
+        added = {**item, "content": []} if name == "text" else dict(item)
+        yield self._event("response.output_item.added", output_index=self._last, item=added)
 
     @property
     def _last(self) -> int:
@@ -196,7 +196,7 @@ def _check(item: Payload, model: str) -> None:
         raise ValueError("The encrypted content could not be verified")
 
 
-def _response(payload: Payload, reads: Payload) -> dict[str, Any]:
+def _response(payload: Payload, request: Payload) -> dict[str, Any]:
     return {
         "id": payload["id"].replace("chatcmpl-", "resp_"),
         "object": "response",
@@ -204,7 +204,7 @@ def _response(payload: Payload, reads: Payload) -> dict[str, Any]:
         "status": "completed",
         "error": None,
         "incomplete_details": None,
-        "instructions": reads.get("instructions"),
+        "instructions": request.get("instructions"),
         "metadata": {},
         "model": payload["model"],
         "output": [],
@@ -212,41 +212,41 @@ def _response(payload: Payload, reads: Payload) -> dict[str, Any]:
         "previous_response_id": None,
         "store": False,
         "temperature": 1.0,
-        "tool_choice": reads.get("tool_choice") or "auto",
-        "tools": reads.get("tools") or [],
+        "tool_choice": request.get("tool_choice") or "auto",
+        "tools": request.get("tools") or [],
         "top_p": 1.0,
         "usage": None,
     }
 
 
-def _hosted(reads: Payload) -> list[dict[str, Any]]:
+def _hosted(request: Payload) -> list[dict[str, Any]]:
     """A call of each tool that runs here."""
-    kinds = [tool["type"] for tool in reads.get("tools", ()) if tool["type"] not in _CALLED]
+    kinds = [tool["type"] for tool in request.get("tools", ()) if tool["type"] not in _CALLER_TOOLS]
     return [
         {
-            "id": f"ws_{place}",
+            "id": f"ws_{index}",
             "type": f"{kind}_call",
             "status": "completed",
             "action": {"type": "search", "query": "trains"},
         }
-        for place, kind in enumerate(kinds)
+        for index, kind in enumerate(kinds)
     ]
 
 
-def _items(message: Payload, response: Payload, reads: Payload) -> Iterator[dict[str, Any]]:
+def _items(message: Payload, response: Payload, request: Payload) -> Iterator[dict[str, Any]]:
     if message.get("reasoning_content"):
-        yield _reasoning(response, message["reasoning_content"], reads)
+        yield _reasoning(response, message["reasoning_content"], request)
     if message.get("content"):
         yield _message(response, message["content"], response["status"])
-    for place, call in enumerate(message.get("tool_calls", ())):
-        yield {**_call(response, {"index": place, **call}), "status": "completed"}
+    for index, call in enumerate(message.get("tool_calls", ())):
+        yield {**_call(response, {"index": index, **call}), "status": "completed"}
 
 
-def _reasoning(response: Payload, thought: str, reads: Payload) -> dict[str, Any]:
+def _reasoning(response: Payload, thought: str, request: Payload) -> dict[str, Any]:
     summary = [{"type": "summary_text", "text": thought}] if thought else []
-    found = {"id": f"rs_{response['id']}", "type": "reasoning", "summary": summary}
-    asked = "reasoning.encrypted_content" in (reads.get("include") or ())
-    return {**found, "encrypted_content": encrypted(response["model"]) if asked else None}
+    item = {"id": f"rs_{response['id']}", "type": "reasoning", "summary": summary}
+    wants_encrypted = "reasoning.encrypted_content" in (request.get("include") or ())
+    return {**item, "encrypted_content": encrypted(response["model"]) if wants_encrypted else None}
 
 
 def _message(response: Payload, text: str, status: str) -> dict[str, Any]:

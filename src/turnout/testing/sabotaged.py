@@ -28,11 +28,11 @@ def leak() -> None:
     keep = Recent.keep
     kept: list[bytes] = []
 
-    def keeps(self: Recent, *values: Any, **more: Any) -> None:
+    def keep_more(self: Recent, *values: Any, **more: Any) -> None:
         kept.append(bytes(500))
         keep(self, *values, **more)
 
-    Recent.keep = keeps  # type: ignore[method-assign]
+    Recent.keep = keep_more  # type: ignore[method-assign]
 
 
 SABOTAGES = {"clean-end": clean_end, "leak": leak}

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _ALTERNATIVES = ("anyOf", "oneOf", "allOf")
-_DEEPEST = 4
+_MAX_DEPTH = 4
 # References and alternatives that lead to each other end after so many.
-_HOPS = 32
+_MAX_HOPS = 32
 _TEXT: Mapping[str, Any] = {"type": "string"}
 
 Schema = Mapping[str, Any]
@@ -34,28 +34,28 @@ def _value(schema: Schema, text: str, root: Schema, depth: int) -> Any:
         return {name: _value(field, text, root, depth + 1) for name, field in fields.items()}
     if kind == "array":
         item = schema.get("items") or {"type": "string"}
-        return [_value(item, text, root, depth + 1)] if depth < _DEEPEST else []
+        return [_value(item, text, root, depth + 1)] if depth < _MAX_DEPTH else []
     return {"integer": 1, "number": 0.5, "boolean": True, "null": None}.get(kind, text)
 
 
 def _resolved(schema: Schema, root: Schema, depth: int) -> Schema:
     """The target of a reference, or the first alternative; at depth the last one, often null."""
-    for _ in range(_HOPS):
-        either = next((schema[name] for name in _ALTERNATIVES if schema.get(name)), None)
+    for _ in range(_MAX_HOPS):
+        alternatives = next((schema[name] for name in _ALTERNATIVES if schema.get(name)), None)
         if "$ref" in schema:
-            schema = _within(root, str(schema["$ref"]))
-        elif either:
-            schema = either[0] if depth < _DEEPEST else either[-1]
+            schema = _reference_target(root, str(schema["$ref"]))
+        elif alternatives:
+            schema = alternatives[0] if depth < _MAX_DEPTH else alternatives[-1]
         else:
             return schema
     return _TEXT
 
 
-def _within(root: Schema, reference: str) -> Schema:
+def _reference_target(root: Schema, reference: str) -> Schema:
     """The target of a reference into the schema itself; a text for any other."""
     if not reference.startswith("#"):
         return _TEXT
-    at: Any = root
+    target: Any = root
     for step in reference.split("/")[1:]:
-        at = at.get(step) if isinstance(at, Mapping) else None
-    return at if isinstance(at, Mapping) else _TEXT
+        target = target.get(step) if isinstance(target, Mapping) else None
+    return target if isinstance(target, Mapping) else _TEXT

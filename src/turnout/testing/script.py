@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-PLACES = {
+POSITIONED = {
     "reset": "RST after k tokens",
     "cut": "FIN after k tokens, in the middle of the body",
     "stall": "silence after k tokens, until the peer gives up",
@@ -117,15 +117,15 @@ def parse(model: str) -> Script:
         return HONEST
     for alias, word in _ALIASES.items():
         name = name.replace(alias, word)
-    return _script([_read(word) for word in name.split("-")[1:]])
+    return _script([_parsed_word(word) for word in name.split("-")[1:]])
 
 
-def _read(word: str) -> Mapping[str, str]:
+def _parsed_word(word: str) -> Mapping[str, str]:
     match = _WORD.fullmatch(word)
     found = {k: v for k, v in match.groupdict().items() if v is not None} if match else {}
-    known = found.get("flag", "hang") in FLAGS and found.get("place", "cut") in PLACES
+    known = found.get("flag", "hang") in FLAGS and found.get("place", "cut") in POSITIONED
     if not found or not known:
-        names = ", ".join([*FLAGS, *(f"{place}@k" for place in PLACES)])
+        names = ", ".join([*FLAGS, *(f"{fault}@k" for fault in POSITIONED)])
         raise ValueError(
             f"{word!r} is no fault; use a status, ra5, radate5, rams500, rareset5, spent5, "
             f"spentat5, slow2s, drip20ms, fails=2, tokens40, {names}"
@@ -137,18 +137,18 @@ def _script(words: list[Mapping[str, str]]) -> Script:
     paces = {w["pace"]: _in_seconds(w["time"], w["unit"]) for w in words if "pace" in w}
     waits = [(w["wait"], float(w.get("amount", 1))) for w in words if "wait" in w]
     return Script(
-        status=_whole(words, "status"),
+        status=_int_of(words, "status"),
         slow_s=paces.get("slow", 0.0),
         drip_s=paces.get("drip", 0.0),
-        fails=_whole(words, "fails"),
-        tokens=_whole(words, "tokens"),
+        fails=_int_of(words, "fails"),
+        tokens=_int_of(words, "tokens"),
         wait=waits[0] if waits else None,
         at={w["place"]: int(w["at"]) for w in words if "place" in w},
         flags=frozenset(w["flag"] for w in words if "flag" in w),
     )
 
 
-def _whole(words: list[Mapping[str, str]], name: str) -> int | None:
+def _int_of(words: list[Mapping[str, str]], name: str) -> int | None:
     return next((int(word[name]) for word in words if name in word), None)
 
 

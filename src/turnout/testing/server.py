@@ -18,7 +18,7 @@ from turnout.testing.invoice import InvoiceEntry, RecordedRequest, usage_object
 from turnout.testing.local_server import LocalServer
 from turnout.testing.playback import Playback, Wire
 from turnout.testing.prompt_cache import PromptCache
-from turnout.testing.refusals import refusal, unsupported
+from turnout.testing.refusals import refusal, unsupported_setting
 from turnout.testing.script import HONEST, Script, parse
 from turnout.testing.vectors import embedding_answer
 
@@ -26,7 +26,7 @@ MESSAGES_PATH = "/v1/messages"
 RESPONSES_PATH = "/v1/responses"
 EMBEDDINGS_PATH = "/v1/embeddings"
 _JSON = {"Content-Type": "application/json"}
-_ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH, RESPONSES_PATH, EMBEDDINGS_PATH})
+_POST_PATHS = frozenset({"/v1/chat/completions", MESSAGES_PATH, RESPONSES_PATH, EMBEDDINGS_PATH})
 _SHAPES = {
     MESSAGES_PATH: anthropic_wire.chat_shape,
     RESPONSES_PATH: responses_wire.chat_shape,
@@ -34,7 +34,7 @@ _SHAPES = {
 # The errors of reading a body with a value of a wrong type.
 _MISTYPED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 _Vectors = tuple[dict[str, Any], int]
-_REFUSING = frozenset({"quota", "spend", "context", "filter", "unsupported", "echokey"})
+_REFUSAL_FLAGS = frozenset({"quota", "spend", "context", "filter", "unsupported", "echokey"})
 
 
 class FaultyUpstream(LocalServer):
@@ -73,7 +73,9 @@ class FaultyUpstream(LocalServer):
         """The invoice's entries for one model."""
         return [entry for entry in self.invoice if entry.model == model]
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.open_connections += 1
         exchange = Exchange(reader, writer)
         try:
@@ -89,54 +91,58 @@ class FaultyUpstream(LocalServer):
 
     async def _answer(self, request: RecordedRequest, exchange: Exchange) -> bool:
         """Answers one request; returns whether the connection may be used for another."""
-        if self._api_key is not None and not self._knows(request):
+        if self._api_key is not None and not self._has_key(request):
             await exchange.whole(*refusal(Script(status=401), request.headers))
         elif request.path.partition("?")[0] == "/v1/models":
             models = [{"id": m, "object": "model", "owned_by": "turnout"} for m in self.models]
-            listed = {"object": "list", "data": models}
-            await exchange.whole(200, _JSON, json.dumps(listed).encode())
-        elif request.path in _ANSWERING and request.method == "POST":
+            models_list = {"object": "list", "data": models}
+            await exchange.whole(200, _JSON, json.dumps(models_list).encode())
+        elif request.path in _POST_PATHS and request.method == "POST":
             return await self._chat(request, exchange)
         else:
             await _send_error(exchange, 404, f"no such path: {request.path}")
         return True
 
-    def _knows(self, request: RecordedRequest) -> bool:
+    def _has_key(self, request: RecordedRequest) -> bool:
         keys = (request.headers.get("authorization"), request.headers.get("x-api-key"))
         return f"Bearer {self._api_key}" in keys or self._api_key in keys
 
     async def _chat(self, request: RecordedRequest, exchange: Exchange) -> bool:
         try:
-            body, script, picked, said = self._heard(request)
+            body, script, setting_error, reply = self._read_request(request)
         except _MISTYPED as error:
             await _send_error(exchange, 400, str(error) or type(error).__name__)
             return True
-        entry = self._entered(request, body)
-        if script.status is not None or script.flags & _REFUSING:
-            return await _refuse(exchange, entry, refusal(script, request.headers), script.slow_s)
-        if picked is not None:
-            refused = json.dumps({"error": picked}).encode()
-            return await _refuse(exchange, entry, (400, _JSON, refused), script.slow_s)
+        entry = self._new_entry(request, body)
+        if script.status is not None or script.flags & _REFUSAL_FLAGS:
+            return await _send_refusal(
+                exchange, entry, refusal(script, request.headers), script.slow_s
+            )
+        if setting_error is not None:
+            refused = json.dumps({"error": setting_error}).encode()
+            return await _send_refusal(exchange, entry, (400, _JSON, refused), script.slow_s)
         entry.prompt_tokens = _billed_prompt(script, body)
         if "cached" in script:
             entry.cached_tokens = entry.prompt_tokens // 2
         elif "keeps" in script:
             marked = request.path == MESSAGES_PATH
-            entry.cached_tokens, entry.written_tokens = self._cache.used(body, marked=marked)
-        if not isinstance(said, Answer):
-            return await _embed(exchange, entry, script, said)
+            entry.cached_tokens, entry.written_tokens = self._cache.read_and_written(
+                body, marked=marked
+            )
+        if not isinstance(reply, Answer):
+            return await _embed(exchange, entry, script, reply)
         wire = _wire(request.path, entry, body)
         playback = Playback(
             exchange,
             entry,
             script,
-            said,
+            reply,
             include_usage=wire is not None or _wants_usage(body),
             wire=wire,
         )
         return await playback.play()
 
-    def _heard(
+    def _read_request(
         self, request: RecordedRequest
     ) -> tuple[dict[str, Any], Script, dict[str, Any] | None, "Answer | _Vectors"]:
         """The body, its script, the error object if any, and the answer. Raises _MISTYPED."""
@@ -147,10 +153,10 @@ class FaultyUpstream(LocalServer):
         _wants_usage(body)
         if request.path == EMBEDDINGS_PATH:
             return body, script, None, embedding_answer(body)
-        said = self._said(script, body, nonce_of(body, request.headers))
-        return body, script, unsupported(script, body), said
+        reply = self._model_answer(script, body, nonce_of(body, request.headers))
+        return body, script, unsupported_setting(script, body), reply
 
-    def _entered(self, request: RecordedRequest, body: Mapping[str, Any]) -> InvoiceEntry:
+    def _new_entry(self, request: RecordedRequest, body: Mapping[str, Any]) -> InvoiceEntry:
         """A new entry of the invoice."""
         entry = InvoiceEntry(
             request_id=request.headers.get("x-request-id", ""),
@@ -162,9 +168,9 @@ class FaultyUpstream(LocalServer):
         self.invoice.append(entry)
         return entry
 
-    def _said(self, script: Script, body: Mapping[str, Any], nonce: str) -> Answer:
+    def _model_answer(self, script: Script, body: Mapping[str, Any], nonce: str) -> Answer:
         """The model's answer, as long as the script lets it be."""
-        said = answer(
+        reply = answer(
             body,
             nonce,
             length=script.tokens,
@@ -173,8 +179,8 @@ class FaultyUpstream(LocalServer):
             parallel="parallel" in script,
         )
         if not body.get("logprobs"):
-            return said
-        return replace(said, certainty=self.certainty.get(body["model"], 1.0))
+            return reply
+        return replace(reply, certainty=self.certainty.get(body["model"], 1.0))
 
     def _script(self, model: str) -> Script:
         script = parse(self.scripts.get(model, model))
@@ -191,15 +197,15 @@ def _wire(path: str, entry: InvoiceEntry, body: Mapping[str, Any]) -> Wire | Non
 
 def _billed_prompt(script: Script, body: Mapping[str, Any]) -> int:
     """Prompt tokens, 0 where the script never gets to work."""
-    idle = {"hang", "html200", "redirect", "gzipbomb"} & script.flags
-    return 0 if idle or script.at.get("reset") == 0 else prompt_tokens(body)
+    without_work = {"hang", "html200", "redirect", "gzipbomb"} & script.flags
+    return 0 if without_work or script.at.get("reset") == 0 else prompt_tokens(body)
 
 
 def _wants_usage(body: Mapping[str, Any]) -> bool:
     return bool((body.get("stream_options") or {}).get("include_usage"))
 
 
-async def _refuse(
+async def _send_refusal(
     exchange: Exchange, entry: InvoiceEntry, error: tuple[int, dict[str, str], bytes], slow_s: float
 ) -> bool:
     if slow_s:
@@ -211,11 +217,11 @@ async def _refuse(
 
 
 async def _embed(
-    exchange: Exchange, entry: InvoiceEntry, script: Script, found: "_Vectors"
+    exchange: Exchange, entry: InvoiceEntry, script: Script, answer_and_tokens: "_Vectors"
 ) -> bool:
     if script.slow_s:
         await exchange.wait(script.slow_s)
-    vectors, entry.prompt_tokens = found
+    vectors, entry.prompt_tokens = answer_and_tokens
     if "reversed" in script:
         vectors["data"].reverse()
     if "fewer" in script:

@@ -20,7 +20,7 @@ import yaml
 
 from turnout.gateway.stop_process import stop_process
 
-_PLACE = re.compile(r"serving on https?://[^/]*:(\d+)/v1")
+_SERVING_LINE = re.compile(r"serving on https?://[^/]*:(\d+)/v1")
 _START_S = 60.0
 _END_S = 20.0
 
@@ -77,30 +77,40 @@ def serving(
         path.write_text(yaml.safe_dump({"ledger": "off", **config}), encoding="utf-8")
         command = [sys.executable, "-m", *program, "serve", "--config", str(path)]
         command += ["--port", "0", *options]
-        own = {"TURNOUT_STATE_DIR": name, "XDG_DATA_HOME": name, "NO_COLOR": "1", "COLUMNS": "200"}
+        state_environ = {
+            "TURNOUT_STATE_DIR": name,
+            "XDG_DATA_HOME": name,
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+        }
         with log.open("wb") as out:
             process = subprocess.Popen(  # noqa: S603 -- this interpreter and this package
-                command, stdout=out, stderr=out, env={**os.environ, **own, **(environ or {})}
+                command,
+                stdout=out,
+                stderr=out,
+                env={**os.environ, **state_environ, **(environ or {})},
             )
         try:
-            found = _port(process, log)
-            yield Served(port=found, process=process, config_path=path, log_path=log)
+            port = _wait_for_port(process, log)
+            yield Served(port=port, process=process, config_path=path, log_path=log)
         finally:
             stop_process(process, _END_S)
 
 
-def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
+def _wait_for_port(process: "subprocess.Popen[bytes]", log: Path) -> int:
     """The port it listens on, once it answers there."""
-    until = time.monotonic() + _START_S
-    while time.monotonic() < until and process.poll() is None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
         text = log.read_text(encoding="utf-8", errors="replace")
-        if (found := _PLACE.search(text)) and _healthy(int(found[1]), tls="https://" in found[0]):
-            return int(found[1])
+        if (match := _SERVING_LINE.search(text)) and _is_healthy(
+            int(match[1]), tls="https://" in match[0]
+        ):
+            return int(match[1])
         time.sleep(0.02)
     raise RuntimeError(f"turnout serve did not come up: {log.read_text(encoding='utf-8')[-2000:]}")
 
 
-def _healthy(port: int, *, tls: bool) -> bool:
+def _is_healthy(port: int, *, tls: bool) -> bool:
     """Whether it answers; behind TLS it is enough that it listens."""
     import http.client
 

@@ -21,16 +21,16 @@ def embedding_answer(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     Raises ValueError, TypeError or KeyError for an invalid request.
     """
     inputs = body["input"]
-    lone = isinstance(inputs, str) or (bool(inputs) and isinstance(inputs[0], int))
-    items = [inputs] if lone else inputs
+    is_single = isinstance(inputs, str) or (bool(inputs) and isinstance(inputs[0], int))
+    items = [inputs] if is_single else inputs
     size = body.get("dimensions") or _DIMENSIONS
     if size < 0:
         raise ValueError(f"dimensions is {size}; use a number from 1")
-    form = body.get("encoding_format") or "float"
+    encoding = body.get("encoding_format") or "float"
     data = []
-    for place, item in enumerate(items):
-        found = {"object": "embedding", "index": place, "embedding": _vector(body, item, size)}
-        data.append(in_encoding(found, form))
+    for index, item in enumerate(items):
+        found = {"object": "embedding", "index": index, "embedding": _vector(body, item, size)}
+        data.append(in_encoding(found, encoding))
     tokens = sum(len(tokens_of(item)) if isinstance(item, str) else len(item) for item in items)
     return {"object": "list", "data": data, "model": body["model"]}, tokens
 

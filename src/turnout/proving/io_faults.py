@@ -13,18 +13,20 @@ from pathlib import Path
 
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
-from turnout.proving.kills import parsed
-from turnout.proving.report import NOT_RUN, Check, Shown, judged, unseen
-from turnout.proving.workload import RULES, Heard, Tally
+from turnout.proving.kills import parse_acknowledgements
+from turnout.proving.report import NOT_RUN, Check, Progress, check_of, no_progress
+from turnout.proving.workload import RULES, Acknowledged, Tally
 
 CALLS = ("fdatasync", "pwrite64", "ftruncate", "unlink")
 _COUNT = 120
-_FAILED = "20..30"
-_SMALL = "1500k"
+_FAILING_CALLS = "20..30"
+_DISK_SIZE = "1500k"
 _DEADLINE_S = 120
 
 
-def syscall_kills(points: int, seed: int, folder: Path, *, shown: Shown = unseen) -> Check:
+def syscall_kills(
+    points: int, seed: int, folder: Path, *, progress: Progress = no_progress
+) -> Check:
     """A process killed as it enters its k-th write, sync, truncation or deletion, for each k."""
     if shutil.which("strace") is None:
         return Check(name="kill at each syscall", result=NOT_RUN, detail="needs strace (apt)")
@@ -34,12 +36,14 @@ def syscall_kills(points: int, seed: int, folder: Path, *, shown: Shown = unseen
         for k in range(1, per_call + 1):
             path = folder / f"{call}{k}" / "ledger.db"
             path.parent.mkdir()
-            heard = _traced(path, f"inject={call}:signal=SIGKILL:when={k}", call, done, seed)
-            _look(path, heard, tally)
+            acknowledged = _run_traced(
+                path, f"inject={call}:signal=SIGKILL:when={k}", call, done, seed
+            )
+            _check_ledger(path, acknowledged, tally)
             shutil.rmtree(path.parent)
             done += 1
-            shown(done)
-    return judged("kill at each syscall", tally.wrong(), points=done,
+            progress(done)
+    return check_of("kill at each syscall", tally.wrong(), points=done,
                   acknowledged=tally.acknowledged, holds=tally.held)  # fmt: skip
 
 
@@ -48,10 +52,10 @@ def fsync_errors(seed: int, folder: Path) -> Check:
     if shutil.which("strace") is None:
         return Check(name="fsync errors", result=NOT_RUN, detail="needs strace (apt)")
     tally, path = Tally(), folder / "ledger.db"
-    injection = f"inject=fdatasync:error=EIO:when={_FAILED}"
-    heard = _traced(path, injection, "fdatasync", 0, seed, count=3_000)
-    _look(path, heard, tally)
-    return _recovered("fsync errors", heard, tally)
+    injection = f"inject=fdatasync:error=EIO:when={_FAILING_CALLS}"
+    acknowledged = _run_traced(path, injection, "fdatasync", 0, seed, count=3_000)
+    _check_ledger(path, acknowledged, tally)
+    return _recovery_check("fsync errors", acknowledged, tally)
 
 
 def full_disk(seed: int, folder: Path) -> Check:
@@ -66,39 +70,43 @@ def full_disk(seed: int, folder: Path) -> Check:
         with subprocess.Popen(
             [*_command(path, 0, seed, 6_000)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as child:
-            said = b""
+            output = b""
             assert child.stdout is not None  # noqa: S101 -- it is a pipe
             for line in child.stdout:
-                said += line
-                if line.startswith(b"refused") and ballast.exists() and said.count(b"refused") > 30:
+                output += line
+                if (
+                    line.startswith(b"refused")
+                    and ballast.exists()
+                    and output.count(b"refused") > 30
+                ):
                     ballast.unlink()
                     subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
             child.wait(_DEADLINE_S)
-        heard = parsed(said)
-        _look(path, heard, tally)
-    return _recovered("full disk", heard, tally)
+        acknowledged = parse_acknowledgements(output)
+        _check_ledger(path, acknowledged, tally)
+    return _recovery_check("full disk", acknowledged, tally)
 
 
-def _recovered(name: str, heard: Heard, tally: Tally) -> Check:
+def _recovery_check(name: str, acknowledged: Acknowledged, tally: Tally) -> Check:
     """The verdict on a process that had to refuse for a while, and then to go on."""
-    kinds = [kind for kind, _, _ in heard]
+    kinds = [kind for kind, _, _ in acknowledged]
     wrong = {
         **tally.wrong(),
         "not disturbed": int("refused" not in kinds),
         "not recovered": int(not kinds or kinds[-1] == "refused"),
     }
-    return judged(name, wrong, acknowledged=tally.acknowledged, refused=tally.refused)
+    return check_of(name, wrong, acknowledged=tally.acknowledged, refused=tally.refused)
 
 
-def _traced(
+def _run_traced(
     path: Path, injection: str, call: str, run: int, seed: int, *, count: int = _COUNT
-) -> Heard:
+) -> Acknowledged:
     done = subprocess.run(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", injection,
          *_command(path, run, seed, count)],
         capture_output=True, timeout=_DEADLINE_S, check=False,
     )  # fmt: skip
-    return parsed(done.stdout)
+    return parse_acknowledgements(done.stdout)
 
 
 def _command(path: Path, run: int, seed: int, count: int) -> list[str]:
@@ -106,15 +114,15 @@ def _command(path: Path, run: int, seed: int, count: int) -> list[str]:
             str(count)]  # fmt: skip
 
 
-def _look(path: Path, heard: Heard, tally: Tally) -> None:
+def _check_ledger(path: Path, acknowledged: Acknowledged, tally: Tally) -> None:
     """The next start finds everything."""
     with Ledger(SqliteStore(path), catalog=RULES.catalog) as ledger:
-        tally.add(ledger.store, heard, whole=True)
+        tally.add(ledger.store, acknowledged, verify_all=True)
 
 
 @contextmanager
 def _small_disk(folder: Path) -> Iterator[bool]:
-    command = ["mount", "-t", "tmpfs", "-o", f"size={_SMALL}", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_SIZE}", "tmpfs", str(folder)]
     allowed = os.geteuid() == 0 and shutil.which("mount") is not None
     mounted = allowed and subprocess.run(command, capture_output=True, check=False).returncode == 0
     try:
