@@ -16,7 +16,7 @@ from turnout.evaluation import read_table
 NAMES = {"fast": "small", "mid": "coder", "strong": "large"}
 
 
-def configured(folder: Path, **more: Any) -> Path:
+def write_config(folder: Path, **more: Any) -> Path:
     """A configuration of the world's models, under names of its own."""
     models = {
         name: {"model": model, "provider": "p", "price": {"input": 1, "output": usd}}
@@ -34,7 +34,7 @@ def configured(folder: Path, **more: Any) -> Path:
     return place
 
 
-def served(
+def run_served(
     table: Path, config: Path, capfd: pytest.CaptureFixture[str]
 ) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
     """The row of what is served, its picks, and standard error."""
@@ -64,8 +64,8 @@ def test_each_prompt_goes_where_the_router_sends_it(
     """By names, intents and rules of the configuration; cost and quality are the table's."""
     prefix = write_table(tmp_path, count=80)
     intents = {"reasoning": "strong", "simple_qa": "mid", "creative": "fast", "unsafe": "block"}
-    config = configured(tmp_path, policy=policy, intents=intents)
-    row, picks, _ = served(prefix, config, capfd)
+    config = write_config(tmp_path, policy=policy, intents=intents)
+    row, picks, _ = run_served(prefix, config, capfd)
     table = read_table(prefix)
     with Router.from_file(config, environ={}) as router:
         wanted = [router.route(str(prompt["prompt"])).model for prompt in table.prompts]
@@ -93,11 +93,11 @@ def test_what_is_blocked_or_refused_has_no_answer(
     rows[9]["functions"] = json.dumps({"name": "birds", "parameters": {"type": "object"}})
     table = tmp_path / "t.jsonl"
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = configured(tmp_path, policy="strongest", safety={"threshold": 1e-9})
+    config = write_config(tmp_path, policy="strongest", safety={"threshold": 1e-9})
     settings = yaml.safe_load(config.read_text())
     del settings["models"]["mid"]
     config.write_text(yaml.safe_dump(settings))
-    row, picks, told = served(table, config, capfd)
+    row, picks, told = run_served(table, config, capfd)
     assert row["quality"]["value"] == 0
     assert {pick["model"] for pick in picks} == {None}
     assert "served: 39 prompts blocked as unsafe" in told
@@ -106,7 +106,7 @@ def test_what_is_blocked_or_refused_has_no_answer(
     )
     settings["safety"] = {}
     config.write_text(yaml.safe_dump(settings))
-    row, picks, told = served(table, config, capfd)
+    row, picks, told = run_served(table, config, capfd)
     assert row["quality"]["value"] == pytest.approx(39 / 40)
     assert picks[9]["model"] == "large"
 
@@ -117,6 +117,6 @@ def test_a_model_without_outcomes_is_named(
     """What it would have answered is not made up."""
     table = read_table(write_table(tmp_path)).columns(["small", "large"])
     prefix = write_table(tmp_path, models=np.array(table.models), score=table.score, cost_usd=None)
-    ran = run(capfd, "eval", "--table", str(prefix), "--config", str(configured(tmp_path)))
+    ran = run(capfd, "eval", "--table", str(prefix), "--config", str(write_config(tmp_path)))
     assert ran.code == 2
     assert "has no outcomes with costs of coder, which" in ran.err

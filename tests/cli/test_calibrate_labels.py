@@ -29,7 +29,7 @@ def labelled() -> list[dict[str, Any]]:
     return [{"text": text, "intent": intent} for intent, texts in sets for text in texts]
 
 
-def prepared(upstream: FaultyUpstream, path: Path, **classifier: Any) -> dict[str, Any]:
+def config_and_rows(upstream: FaultyUpstream, path: Path, **classifier: Any) -> dict[str, Any]:
     """A configuration with an own intent, and the labelled file, in ``path``."""
     settings = config(upstream, classifier={"kind": "local", **classifier}, timeouts=PATIENT)
     settings["intents"]["billing"] = BILLING
@@ -47,7 +47,7 @@ def test_figures_per_intent_with_the_own_one(
 ) -> None:
     """Every label has precision and recall before and after; the own intent is among them."""
     with FaultyUpstream() as upstream:
-        prepared(upstream, tmp_path)
+        config_and_rows(upstream, tmp_path)
         report = run(capfd, "calibrate", "mine.jsonl", "-c", "t.yaml", "--json").json
         shown = run(capfd, "calibrate", "mine.jsonl", "-c", "t.yaml")
     by = {row["label"]: row for row in report["labels"]}
@@ -82,7 +82,7 @@ def test_what_is_saved_is_used_and_bound_to_its_classifier(
     """The saved offsets turn a label, by the library and by classify alike."""
     offsets = {"code": 30.0}
     with FaultyUpstream() as upstream:
-        settings = prepared(upstream, tmp_path)
+        settings = config_and_rows(upstream, tmp_path)
         ran = run(capfd, "calibrate", "mine.jsonl", "-c", "t.yaml", "--save", "mine.json")
         assert "put calibration: mine.json under classifier" in ran.out
         saved = orjson.loads(Path("mine.json").read_bytes())
@@ -105,7 +105,7 @@ def test_what_is_saved_is_used_and_bound_to_its_classifier(
 def test_a_saved_threshold_blocks(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """It takes the place of the shipped one, unless safety.threshold sets another."""
     with FaultyUpstream() as upstream:
-        settings = prepared(upstream, tmp_path)
+        settings = config_and_rows(upstream, tmp_path)
         run(capfd, "calibrate", "mine.jsonl", "-c", "t.yaml", "--save", "mine.json")
         saved = orjson.loads(Path("mine.json").read_bytes())
         Path("mine.json").write_bytes(orjson.dumps({**saved, "threshold": 0.0}))
@@ -123,7 +123,7 @@ def test_a_hybrid_is_asked_and_its_gain_and_cost_are_measured(
     """Share, gain and cost on the file, the cost to the pico-dollar of the invoice."""
     band = {"confidence": 1.0, "unsafe": 0.0}
     with FaultyUpstream(replies={"acme/judge": "code"}) as upstream:
-        prepared(upstream, tmp_path, kind="hybrid", model="judge", band=band, deadline_s=30)
+        config_and_rows(upstream, tmp_path, kind="hybrid", model="judge", band=band, deadline_s=30)
         args = ("calibrate", "mine.jsonl", "-c", "t.yaml", "--json", "--no-ledger")
         bound = run(capfd, *args, "--no-ask").json["hybrid"]
         assert upstream.invoice == []
@@ -149,7 +149,7 @@ def test_a_label_that_nobody_knows_is_a_bad_line(
     """It is reported with the labels there are, and the command ends with 1."""
     rows = [*labelled(), {"text": "x", "intent": "blling"}, {"text": "y"}]
     with FaultyUpstream() as upstream:
-        prepared(upstream, tmp_path)
+        config_and_rows(upstream, tmp_path)
         Path("mine.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
         ran = run(capfd, "calibrate", "mine.jsonl", "-c", "t.yaml")
     assert ran.code == 1

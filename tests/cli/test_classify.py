@@ -20,7 +20,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}
 LETTER = "Write a formal letter to my landlord about the broken heating"
 
 
-def written(path: Path, rows: list[Any]) -> str:
+def jsonl_file(path: Path, rows: list[Any]) -> str:
     """The rows as a JSONL file."""
     path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
     return str(path)
@@ -36,7 +36,7 @@ def test_without_a_configuration_all_labels_and_the_shipped_threshold_apply(
 ) -> None:
     """``unsafe`` is the larger score, unrounded, and the label is unsafe from the threshold on."""
     rows = [{"id": i, "text": text} for i, text in enumerate((FACT, CODE, UNSAFE, LETTER))]
-    ran = run(capfd, "classify", "--in", written(tmp_path / "a.jsonl", rows), "--out", "-")
+    ran = run(capfd, "classify", "--in", jsonl_file(tmp_path / "a.jsonl", rows), "--out", "-")
     found, classifier = verdicts(ran.out), LocalClassifier.load()
     assert (ran.code, [row["id"] for row in found]) == (0, [0, 1, 2, 3])
     assert [row["intent"] for row in found] == ["simple_qa", "code", "unsafe", "writing"]
@@ -106,7 +106,7 @@ def test_a_conversation_without_words_is_the_worst_case(
 ) -> None:
     """Nothing to read is no verdict, which blocks, and its score says so."""
     rows = [{"id": 1, "messages": [{"role": "user", "content": [IMAGE]}]}]
-    ran = run(capfd, "classify", "--in", written(tmp_path / "a.jsonl", rows), "--out", "-")
+    ran = run(capfd, "classify", "--in", jsonl_file(tmp_path / "a.jsonl", rows), "--out", "-")
     row = verdicts(ran.out)[0]
     assert (row["intent"], row["unsafe"]) == ("unsafe", 1.0)
 
@@ -124,7 +124,7 @@ def test_where_nothing_tells_the_intent_all_labels_are_as_likely(
             settings["classifier"] = {"kind": kind, "model": "judge", "deadline_s": 30}
             settings["models"]["judge"] = {"model": "acme/judge", "price": "unknown"}
         (tmp_path / "t.yaml").write_bytes(orjson.dumps(settings))
-        source = written(tmp_path / "a.jsonl", [{"messages": said}])
+        source = jsonl_file(tmp_path / "a.jsonl", [{"messages": said}])
         ran = run(capfd, "classify", "--in", source, "--out", "-", "-c", "t.yaml", "--no-ledger")
     assert ran.code == 0, ran.err
     (row,) = verdicts(ran.out)
@@ -157,7 +157,7 @@ def test_the_configuration_decides_the_label(
         settings = config(upstream)
         settings["intents"]["billing"] = BILLING
         rows = [{"text": text} for text in (ASKED, LETTER, FACT)]
-        source = written(tmp_path / "a.jsonl", rows)
+        source = jsonl_file(tmp_path / "a.jsonl", rows)
         (tmp_path / "t.yaml").write_bytes(orjson.dumps(settings))
         ran = run(capfd, "classify", "--in", source, "--out", "-", "-c", "t.yaml")
         assert [row["intent"] for row in verdicts(ran.out)] == ["billing", "creative", "simple_qa"]
@@ -182,7 +182,7 @@ def test_a_configured_label_classifier_is_asked(
     with FaultyUpstream(replies={"acme/judge": "creative"}) as upstream:
         _ask_judge(upstream, tmp_path / "t.yaml")
         rows = [{"id": i, "text": UNSAFE if i == 7 else f"{FACT} {i}"} for i in range(40)]
-        source = written(tmp_path / "a.jsonl", rows)
+        source = jsonl_file(tmp_path / "a.jsonl", rows)
         ran = run(capfd, "classify", "--in", source, "--out", "-", "-c", "t.yaml", "--no-ledger")
         found = verdicts(ran.out)
         assert [row["id"] for row in found] == list(range(40))
@@ -198,7 +198,9 @@ def test_labels_that_could_not_be_had_are_counted(
     """With the reason, once; the lines have their local safety, and the exit code stays 0."""
     with FaultyUpstream(replies={"acme/judge": "no idea"}) as upstream:
         _ask_judge(upstream, tmp_path / "t.yaml")
-        source = written(tmp_path / "a.jsonl", [{"text": FACT}, {"text": UNSAFE}, {"text": FACT}])
+        source = jsonl_file(
+            tmp_path / "a.jsonl", [{"text": FACT}, {"text": UNSAFE}, {"text": FACT}]
+        )
         ran = run(capfd, "classify", "--in", source, "--out", "-", "-c", "t.yaml", "--no-ledger")
         assert [row["intent"] for row in verdicts(ran.out)] == ["unknown", "unsafe", "unknown"]
         assert ran.code == 0

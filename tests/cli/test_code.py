@@ -75,7 +75,7 @@ def upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty
         yield found
 
 
-def alive(root: str) -> bool:
+def is_listening(root: str) -> bool:
     """Whether anything listens there."""
     import http.client
 
@@ -89,12 +89,12 @@ def alive(root: str) -> bool:
     return True
 
 
-def gone(root: str) -> bool:
+def has_stopped(root: str) -> bool:
     """Whether nothing listens there any more, soon."""
     until = time.monotonic() + 20
-    while alive(root) and time.monotonic() < until:
+    while is_listening(root) and time.monotonic() < until:
         time.sleep(0.05)
-    return not alive(root)
+    return not is_listening(root)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_gateway_serves_one_run(
     assert (said["refused"], len(said["key"]) >= 32) == ({"status": 401}, True)
     assert said["own_key"] == (None if agent == "claude" else "k3y-of-the-provider")
     assert len(upstream.invoice) == 1
-    assert gone(said["url"].partition("/v1")[0])
+    assert has_stopped(said["url"].partition("/v1")[0])
 
 
 def test_a_gateway_that_runs_is_asked(
@@ -142,7 +142,7 @@ def test_a_gateway_that_runs_is_asked(
         said = json.loads(ran.out)
         assert (ran.code, said["key"]) == (7, "k" * 20)
         assert said["url"] == f"{served.root}/v1/messages"
-        assert alive(served.root)
+        assert is_listening(served.root)
         own = run(capfd, "code", "claude", *more, "--config", "turnout.yaml")
         assert json.loads(own.out)["url"] != said["url"]
 
@@ -179,7 +179,7 @@ def test_a_gateway_that_cannot_start_says_why(
 
 
 @contextmanager
-def waiting() -> Iterator[tuple["subprocess.Popen[str]", str, int]]:
+def waiting_agent() -> Iterator[tuple["subprocess.Popen[str]", str, int]]:
     """``turnout code`` with an agent that waits: the process, the gateway, the agent's id."""
     command = [sys.executable, "-m", "turnout", "code", "claude", "--port", "9", "--", "--wait"]
     process = subprocess.Popen(
@@ -197,24 +197,24 @@ def waiting() -> Iterator[tuple["subprocess.Popen[str]", str, int]]:
 def test_signals_go_to_the_agent(upstream: FaultyUpstream) -> None:
     """Which ends when it wants to, and then the gateway ends."""
     del upstream
-    with waiting() as (process, root, _):
+    with waiting_agent() as (process, root, _):
         assert process.stdout is not None
         for number in (signal.SIGINT, signal.SIGTERM):
             process.send_signal(number)
             assert process.stdout.readline() == f"told {number.value}\n"
         assert process.wait(60) == 9
-        assert gone(root)
+        assert has_stopped(root)
 
 
 def test_no_gateway_outlives_a_killed_run(upstream: FaultyUpstream) -> None:
     """Which cannot tell it."""
     del upstream
-    with waiting() as (process, root, agent):
-        assert alive(root)
+    with waiting_agent() as (process, root, agent):
+        assert is_listening(root)
         process.kill()
         process.wait(20)
         os.kill(agent, signal.SIGKILL)
-        assert gone(root)
+        assert has_stopped(root)
 
 
 def test_each_agent_is_told_in_its_own_words() -> None:

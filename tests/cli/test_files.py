@@ -13,7 +13,7 @@ from turnout.core import ConfigError
 
 
 @pytest.fixture
-def narrow() -> Iterator[None]:
+def small_file_limit() -> Iterator[None]:
     """No file may be larger than 64 bytes, as if its disk were full."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
@@ -21,7 +21,7 @@ def narrow() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("narrow")
+@pytest.mark.usefixtures("small_file_limit")
 @pytest.mark.parametrize("before", [b"kept", None])
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, before: bytes | None) -> None:
     """Neither half a file, nor a part beside it."""

@@ -82,7 +82,9 @@ def test_a_file_from_windows_loses_no_line(
     assert [orjson.loads(line)["id"] for line in ran.out.splitlines()] == ["a", "b"]
 
 
-def compared(capfd: pytest.CaptureFixture[str], rows: list[dict[str, Any]], *more: str) -> Any:
+def compare_report(
+    capfd: pytest.CaptureFixture[str], rows: list[dict[str, Any]], *more: str
+) -> Any:
     """The report of ``compare --json`` on ``rows``."""
     Path("c.jsonl").write_bytes(b"\n".join(orjson.dumps(row) for row in rows))
     return run(capfd, "compare", "c.jsonl", "--json", *more).json
@@ -91,12 +93,12 @@ def compared(capfd: pytest.CaptureFixture[str], rows: list[dict[str, Any]], *mor
 def test_compare_is_the_arithmetic_one_would_do_by_hand(capfd: pytest.CaptureFixture[str]) -> None:
     """Real prompt tokens by each model's tokenizer, measured outputs, the documented prices."""
     fact, story = "What is the capital of Japan?", "Write a short story about a robot"
-    report = compared(
+    report = compare_report(
         capfd,
         [{"text": fact, "output_tokens": 10}, {"text": story, "output_tokens": 900}],
     )
 
-    def sonnet(text: str, out: int) -> float:
+    def sonnet_cost_usd(text: str, out: int) -> float:
         # o200k_base undercounts Claude's tokens: the catalogue adds 20 %, rounded up.
         tokens = -(-(4 + count_tokens([text], "o200k_base")) * 12 // 10)
         return (tokens * 3 + out * 15) / 1e6
@@ -105,8 +107,8 @@ def test_compare_is_the_arithmetic_one_would_do_by_hand(capfd: pytest.CaptureFix
         return ((4 + count_tokens([text], "deepseek_v3")) * 0.27 + out * 0.40) / 1e6
 
     rows = {row["what"]: row for row in report["rows"]}
-    always = sonnet(fact, 10) + sonnet(story, 900)
-    routed = deepseek(fact, 10) + sonnet(story, 900)
+    always = sonnet_cost_usd(fact, 10) + sonnet_cost_usd(story, 900)
+    routed = deepseek(fact, 10) + sonnet_cost_usd(story, 900)
     assert rows["always anthropic/claude-4-sonnet"]["cost_usd"] == pytest.approx(always, rel=1e-9)
     assert rows["routed, local classifier"]["cost_usd"] == pytest.approx(routed, rel=1e-9)
     assert rows["routed, local classifier"]["saving"] == pytest.approx(1 - routed / always)
@@ -118,7 +120,7 @@ def test_compare_marks_what_it_assumed_and_gives_a_range(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Without measured outputs the report says so, and shows half and double of them."""
-    report = compared(capfd, [{"text": "What is the capital of Japan?"}])
+    report = compare_report(capfd, [{"text": "What is the capital of Japan?"}])
     assert (report["measured_outputs"], report["assumed_outputs"]) == (0, 1)
     half, double = report["range"]["half the output"], report["range"]["double the output"]
     assert half != double
@@ -128,8 +130,8 @@ def test_compare_marks_what_it_assumed_and_gives_a_range(
 def test_compare_keeps_blocked_prompts_out_of_the_sums(capfd: pytest.CaptureFixture[str]) -> None:
     """A refusal is no saving."""
     unsafe = orjson.loads(LINES[5])["text"]
-    report = compared(capfd, [{"text": "What is the capital of Japan?"}, {"text": unsafe}])
-    alone = compared(capfd, [{"text": "What is the capital of Japan?"}])
+    report = compare_report(capfd, [{"text": "What is the capital of Japan?"}, {"text": unsafe}])
+    alone = compare_report(capfd, [{"text": "What is the capital of Japan?"}])
     assert report["blocked"] == 1
     assert report["rows"][0] == alone["rows"][0]
 
@@ -137,7 +139,7 @@ def test_compare_keeps_blocked_prompts_out_of_the_sums(capfd: pytest.CaptureFixt
 def test_compare_takes_any_configured_baseline(capfd: pytest.CaptureFixture[str]) -> None:
     """A model's name or its id; an unknown one is refused."""
     row = {"text": "What is the capital of Japan?", "answer": "Tokyo."}
-    report = compared(capfd, [row], "--baseline", "coder")
+    report = compare_report(capfd, [row], "--baseline", "coder")
     assert report["baseline"] == "Qwen/Qwen3-Coder-480B-A35B-Instruct-Turbo"
     assert run(capfd, "compare", "c.jsonl", "--baseline", "nope").code == 2
 
@@ -152,6 +154,6 @@ def test_compare_calls_no_model_whatever_the_configuration_says(
     with FaultyUpstream() as upstream:
         settings = config(upstream, classifier={"kind": "llm", "model": "fast"})
         Path("t.yaml").write_bytes(orjson.dumps(settings))
-        report = compared(capfd, [{"text": "What is the capital of Japan?"}], "-c", "t.yaml")
+        report = compare_report(capfd, [{"text": "What is the capital of Japan?"}], "-c", "t.yaml")
         assert upstream.requests == []
     assert report["prompts"] == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
-from tests.ledger.money import CATALOG, asked, decided
+from tests.ledger.money import CATALOG, decided, make_request
 from turnout.core import Bound
 from turnout.ledger import Ledger
 from turnout.ledger.file_owner import FileOwner
@@ -83,7 +83,7 @@ async def test_a_gateway_at_work_hinders_no_command(
     place = str(tmp_path / "l.db")
     with FileOwner(place) as owner, Ledger(SqliteStore(place), catalog=CATALOG) as ledger:
         owner.share(ledger)
-        request = asked(1)
+        request = make_request(1)
         await ledger.decided(request, decided(request), {"large": Bound(1, 1)})
         made = run(capfd, "keys", "create", "ci", "--json", *settings)
         assert made.code == 0
@@ -102,8 +102,8 @@ def test_a_key_is_rotated_and_renamed(capfd: pytest.CaptureFixture[str], tmp_pat
     assert secret.startswith("tnk_")
     assert secret != made["key"]
     assert shown.err.startswith(f"{made['id']}: the old secret is valid until 20")
-    told = run(capfd, "keys", "rotate", made["id"], "--json", *settings).out
-    assert json.loads(told)["key"] not in (secret, made["key"])
+    reported = run(capfd, "keys", "rotate", made["id"], "--json", *settings).out
+    assert json.loads(reported)["key"] not in (secret, made["key"])
     renamed = run(capfd, "keys", "rename", made["id"], "nightly", *settings)
     assert renamed.out == f"{made['id']} is called nightly\n"
     assert "nightly" in run(capfd, "keys", "list", *settings).out

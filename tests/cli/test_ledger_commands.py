@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ledger.money import CATALOG, tell, traffic
+from tests.ledger.money import CATALOG, report_request, traffic
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
 
@@ -24,7 +24,7 @@ def place(tmp_path: Path) -> Path:
     async def fill() -> None:
         with Ledger(SqliteStore(tmp_path / "l.db"), catalog=CATALOG) as ledger:
             for one in traffic(30, 1):
-                await tell(ledger, one)
+                await report_request(ledger, one)
 
     asyncio.run(fill())
     return tmp_path / "l.db"

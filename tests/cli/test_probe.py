@@ -29,7 +29,7 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def probed(bundle: Path, capfd: pytest.CaptureFixture[str], count: int = 60) -> Path:
+def picked_probes(bundle: Path, capfd: pytest.CaptureFixture[str], count: int = 60) -> Path:
     """Probes for the coder, picked by the command and filled in from the world."""
     rows = prompts(240)
     source, target = bundle.parent / "prompts.jsonl", bundle.parent / "probes.jsonl"
@@ -77,7 +77,7 @@ def test_added_by_probes_and_by_a_prior_it_is_predicted_evaluated_and_served(
 ) -> None:
     """Both ways, one after the other; the hash tells the difference."""
     before = open_bundle(bundle)
-    probes = probed(bundle, capfd)
+    probes = picked_probes(bundle, capfd)
     added = run(
         capfd,
         "probe",

@@ -20,7 +20,7 @@ HOLDS: list[dict[str, Any]] = [
 ]
 
 
-def checked(capfd: pytest.CaptureFixture[str], *rows: Any, more: tuple[str, ...] = ()) -> Ran:
+def run_assert(capfd: pytest.CaptureFixture[str], *rows: Any, more: tuple[str, ...] = ()) -> Ran:
     """The command over these lines on standard input."""
     lines = b"".join((r if isinstance(r, bytes) else orjson.dumps(r)) + b"\n" for r in rows)
     return run(capfd, "route", "--assert", "-", *more, stdin=lines)
@@ -28,7 +28,7 @@ def checked(capfd: pytest.CaptureFixture[str], *rows: Any, more: tuple[str, ...]
 
 def test_what_is_as_expected_is_no_news(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Each kind of expectation can hold, from a file too, and nothing is recorded."""
-    ran = checked(capfd, *HOLDS)
+    ran = run_assert(capfd, *HOLDS)
     assert (ran.code, ran.out, ran.err) == (0, "6 of 6 lines hold\n", "")
     file = tmp_path / "policy.jsonl"
     file.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in HOLDS))
@@ -56,12 +56,12 @@ def test_each_difference_is_told_with_what_is(
     capfd: pytest.CaptureFixture[str], row: dict[str, Any], said: str
 ) -> None:
     """A line each, with its number and the decision's reason, and exit code 1."""
-    ran = checked(capfd, HOLDS[0], row)
+    ran = run_assert(capfd, HOLDS[0], row)
     line, count = ran.out.splitlines()
     assert (ran.code, count) == (1, "1 of 2 lines hold")
     assert line.startswith("-: line 2: ")
     assert said in line
-    report = checked(capfd, HOLDS[0], {**row, "id": "a"}, more=("--json",))
+    report = run_assert(capfd, HOLDS[0], {**row, "id": "a"}, more=("--json",))
     assert (report.code, report.json["held"]) == (1, 1)
     (found,) = report.json["differing"]
     assert (found["line"], found["id"]) == (2, "a")
@@ -84,7 +84,7 @@ def test_a_line_that_could_not_fail_is_an_error(
     capfd: pytest.CaptureFixture[str], row: Any, said: str
 ) -> None:
     """A misspelled expectation must not pass for one that holds."""
-    ran = checked(capfd, HOLDS[0], row)
+    ran = run_assert(capfd, HOLDS[0], row)
     assert (ran.code, "1 of 2 lines hold" in ran.out) == (1, True)
     assert "line 2" in ran.err
     assert said in ran.err
@@ -101,13 +101,13 @@ def test_the_configuration_that_serves_decides(
     )
     rows = [{"text": "Read this contract", "model": "big"}, {"text": FACT, "model": "small"}]
     more = ("--config", str(path))
-    assert checked(capfd, *rows, more=more).code == 0
-    asked = checked(capfd, *rows, more=(*more, "--model", "strongest"))
+    assert run_assert(capfd, *rows, more=more).code == 0
+    asked = run_assert(capfd, *rows, more=(*more, "--model", "strongest"))
     assert "line 2: model: expected small, is big" in asked.out
 
 
 def test_nothing_to_check_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:
     """So is a prompt beside the file."""
-    assert (checked(capfd).code, checked(capfd, b"").code) == (2, 2)
+    assert (run_assert(capfd).code, run_assert(capfd, b"").code) == (2, 2)
     assert run(capfd, "route", "--assert", "-", "Hello").code == 2
     assert "no such file" in run(capfd, "route", "--assert", "none.jsonl").err.casefold()

@@ -39,7 +39,7 @@ main()
 )
 def test_without_a_key_nobody_is_called(tmp_path: Path, command: list[str]) -> None:
     """No command of the quick start looks up a host or opens a connection."""
-    _watched(tmp_path, command)
+    _run_sealed(tmp_path, command)
 
 
 def test_keys_that_are_found_are_shown_to_nobody(
@@ -48,11 +48,11 @@ def test_keys_that_are_found_are_shown_to_nobody(
     """A first configuration is written without a call, unless it is told to ask."""
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
-    _watched(tmp_path, ["init"])
+    _run_sealed(tmp_path, ["init"])
     assert "gpt" in (tmp_path / "turnout.yaml").read_text()
 
 
-def _watched(tmp_path: Path, command: list[str]) -> None:
+def _run_sealed(tmp_path: Path, command: list[str]) -> None:
     """Runs the command, which must do well and call nobody."""
     line = '{"text": "What is the capital of Japan?", "intent": "simple_qa"}\n'
     (tmp_path / "p.jsonl").write_text(line)

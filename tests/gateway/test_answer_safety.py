@@ -39,7 +39,7 @@ PATHS = {"/v1/chat/completions": chat, "/v1/messages": messages, "/v1/responses"
 
 
 @contextmanager
-def said(reply: str, **more: Any) -> Iterator[World]:
+def answering_world(reply: str, **more: Any) -> Iterator[World]:
     """A world whose creative model answers with ``reply``, scanned unless ``more`` says no."""
     with world(**{"safety": SCAN, **more}) as w:
         w.upstream.replies["acme/strong"] = reply
@@ -65,7 +65,7 @@ def test_an_unsafe_answer_is_stopped_before_its_words_leave(
     path: str, family: str, at: int, *, stream: bool
 ) -> None:
     """None of the unsafe text reaches the caller, and the end says why in the caller's dialect."""
-    with said(CALM * at + UNSAFE + " " + CALM * 6, family=family) as w:
+    with answering_world(CALM * at + UNSAFE + " " + CALM * 6, family=family) as w:
         answer = w.post(path, PATHS[path](STORY, stream=stream))
         record = record_of(w, answer)
     assert answer.status == 200
@@ -96,7 +96,7 @@ def test_an_unsafe_answer_is_stopped_before_its_words_leave(
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_is_said_to_be_scanned_is_what_was_delivered(*, stream: bool) -> None:
     """The record's hash is the hash of the delivered text, for a long answer too."""
-    with said(CALM * 20) as w:
+    with answering_world(CALM * 20) as w:
         answer = w.post("/v1/chat/completions", chat(STORY, stream=stream))
         (scan,) = record_of(w, answer)["scans"]
     text = chat_text(answer) if stream else answer.json()["choices"][0]["message"]["content"]
@@ -113,13 +113,13 @@ def test_a_scanner_that_does_not_score_lets_nothing_out(
 ) -> None:
     """Sabotage: with the classifier's answer emptied, no verdict blocks and nothing is claimed."""
 
-    async def nothing(self: Scorer, *_: object) -> Any:
+    async def no_verdict(self: Scorer, *_: object) -> Any:
         from turnout.core import Prediction
 
         return Prediction(classifier=self.classifier.ref)
 
-    monkeypatch.setattr(Scorer, "predict", nothing)
-    with said(CALM * 8) as w:
+    monkeypatch.setattr(Scorer, "predict", no_verdict)
+    with answering_world(CALM * 8) as w:
         answer = w.post("/v1/chat/completions", chat(STORY, stream=stream))
         record = record_of(w, answer)
     assert "valley" not in answer.body.decode()
@@ -130,13 +130,13 @@ def test_a_scanner_that_does_not_score_lets_nothing_out(
 def test_a_screen_that_is_bypassed_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: chunks let through without the scanner leave no record of a scan behind them."""
 
-    async def bypass(_: Screen, batches: Any) -> Any:
+    async def unscreened(_: Screen, batches: Any) -> Any:
         async for batch in batches:
             for chunk in batch:
                 yield chunk
 
-    monkeypatch.setattr(Screen, "releasable", bypass)
-    with said(CALM * 8) as w:
+    monkeypatch.setattr(Screen, "releasable", unscreened)
+    with answering_world(CALM * 8) as w:
         answer = w.post("/v1/chat/completions", chat(STORY, stream=True))
         record = record_of(w, answer)
     assert chat_text(answer) == CALM * 8
@@ -145,7 +145,7 @@ def test_a_screen_that_is_bypassed_claims_nothing(monkeypatch: pytest.MonkeyPatc
 
 def test_without_scanning_nothing_is_claimed() -> None:
     """Off is the default: the answer passes as it is and no scan is on record."""
-    with said(CALM + UNSAFE, safety={}) as w:
+    with answering_world(CALM + UNSAFE, safety={}) as w:
         answer = w.post("/v1/chat/completions", chat(STORY))
         record = record_of(w, answer)
     assert "neighbour" in answer.body.decode()
@@ -154,7 +154,7 @@ def test_without_scanning_nothing_is_claimed() -> None:
 
 def test_a_failure_behind_the_window_falls_over_in_silence() -> None:
     """What was held back has not left, so that a break before it is another model's turn."""
-    with said(CALM * 20, models={"strong": "f-reset@9"}) as w:
+    with answering_world(CALM * 20, models={"strong": "f-reset@9"}) as w:
         answer = w.post("/v1/chat/completions", chat(STORY, stream=True))
     assert answer.body.endswith(b"data: [DONE]\n\n")
     assert answer.headers["x-turnout-model"] != "f-reset@9"
@@ -212,9 +212,9 @@ def test_every_string_of_every_choice_is_read() -> None:
 
 def test_words_of_a_transcript_stay_apart() -> None:
     """However it is cut into pieces: what is read is what was said."""
-    said = "say it  to\nme"
-    pieces = [{"choices": [{"delta": {"audio": {"transcript": one}}}]} for one in said]
-    assert "".join(text for raw in pieces for _, text in answer_texts(Chunk(raw=raw))) == said
+    spoken = "say it  to\nme"
+    pieces = [{"choices": [{"delta": {"audio": {"transcript": one}}}]} for one in spoken]
+    assert "".join(text for raw in pieces for _, text in answer_texts(Chunk(raw=raw))) == spoken
     sealed = {"choices": [{"delta": {"reasoning_details": [{"data": "gAA=", "text": " so"}]}}]}
     assert answer_texts(Chunk(raw=sealed)) == [("0.other", " so")]
 

@@ -100,7 +100,7 @@ def page(gateway: int, *bodies: Any) -> str:
     return re.sub("|".join(filled), lambda found: filled[found[0]], PAGE)
 
 
-def seen_by(origin: str, profile: Path) -> Any:
+def page_results(origin: str, profile: Path) -> Any:
     """What the page wrote down."""
     command = [
         str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
@@ -116,7 +116,7 @@ def test_a_listed_page_calls_and_reads_why(tmp_path: Path) -> None:
     """Whole, streamed, and refused: the page reads body and headers of each."""
     with pages() as ours, world(serve={"origins": [ours.origin]}) as w:
         ours.text = page(w.port, chat(), {**chat(), "stream": True}, {"messages": []})
-        whole, streamed, refused = seen_by(ours.origin, tmp_path)
+        whole, streamed, refused = page_results(ours.origin, tmp_path)
     assert [whole["status"], streamed["status"], refused["status"]] == [200, 200, 400]
     assert json.loads(whole["text"])["object"] == "chat.completion"
     assert streamed["text"].endswith("data: [DONE]\n\n")
@@ -130,6 +130,6 @@ def test_no_other_page_calls(tmp_path: Path) -> None:
     """The browser keeps the request to itself, and nothing reaches a model."""
     with pages() as ours, world() as w:
         ours.text = page(w.port, chat())
-        (kept,) = seen_by(ours.origin, tmp_path)
+        (kept,) = page_results(ours.origin, tmp_path)
         assert w.upstream.requests == []
     assert "TypeError" in kept["kept"]

@@ -24,13 +24,13 @@ WORD = "promptcanary8825"
 _SLOW = {"hang", "stall", "gzipbomb", "hugeevent", "slow", "drip"}
 
 
-def quick(script: str) -> bool:
+def shows_at_once(script: str) -> bool:
     """Whether a fault shows at once; those of time say nothing more."""
     return not any(word in script for word in _SLOW)
 
 
 @pytest.fixture
-def logged() -> Any:
+def captured_logs() -> Any:
     """Everything that any logger writes, at the most talkative level, as the gateway formats it."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
@@ -43,7 +43,7 @@ def logged() -> Any:
     root.setLevel(level)
 
 
-def test_after_all_faults_no_canary_is_anywhere(logged: io.StringIO, tmp_path: Path) -> None:
+def test_after_all_faults_no_canary_is_anywhere(captured_logs: io.StringIO, tmp_path: Path) -> None:
     """Every fault, whole and streamed, in two dialects; then every place is searched."""
     ledger = tmp_path / "ledger.db"
     kept = InMemorySpanExporter()
@@ -54,13 +54,15 @@ def test_after_all_faults_no_canary_is_anywhere(logged: io.StringIO, tmp_path: P
     with world(ledger=str(ledger), health=ALWAYS_ASKED, retries={"retries": 0}, access=access) as w:
         w.gateway._traces = Traces(provider)
         key = {"authorization": f"Bearer {CALLER_KEY}"}
-        scripts = [f.script for f in FAULTS if f.script and quick(f.script)]
+        scripts = [f.script for f in FAULTS if f.script and shows_at_once(f.script)]
         assert len(scripts) > 30
         for place, script in enumerate(scripts):
             w.upstream.scripts["acme/fast"] = script
             body = chat(f"Say {WORD}", model="fast", stream=place % 2 == 0)
             answer = w.post("/v1/chat/completions", body, key)
-            told.append(str(answer.headers) + _unanswered(answer.body.decode("utf-8", "replace")))
+            told.append(
+                str(answer.headers) + _body_without_echo(answer.body.decode("utf-8", "replace"))
+            )
         wrong = {"authorization": "Bearer wrong-canary-9912"}
         answer = w.post("/v1/messages", messages(WORD), wrong)
         told.append(str(answer.headers) + answer.body.decode())
@@ -71,7 +73,7 @@ def test_after_all_faults_no_canary_is_anywhere(logged: io.StringIO, tmp_path: P
     secrets = (CALLER_KEY, PROVIDER_KEY, "wrong-canary-9912", "admin-canary")
     for secret in secrets:
         for where, text in (
-            ("logs", logged.getvalue()),
+            ("logs", captured_logs.getvalue()),
             ("answers", " ".join(told)),
             ("metrics", metrics),
             ("spans", spans),
@@ -79,7 +81,7 @@ def test_after_all_faults_no_canary_is_anywhere(logged: io.StringIO, tmp_path: P
         ):
             assert secret not in text, (secret, where)
     for where, text in (
-        ("logs", logged.getvalue()),
+        ("logs", captured_logs.getvalue()),
         ("metrics", metrics),
         ("spans", spans),
         ("ledger", stored.decode("latin-1")),
@@ -87,18 +89,18 @@ def test_after_all_faults_no_canary_is_anywhere(logged: io.StringIO, tmp_path: P
         assert WORD not in text, where
 
 
-def _unanswered(body: str) -> str:
+def _body_without_echo(body: str) -> str:
     """An answer's body; that it repeats the caller's own text is what an answer is for."""
     return body.replace(WORD, "")
 
 
-def test_a_request_that_nobody_answered_is_logged_as_failed(logged: io.StringIO) -> None:
+def test_a_request_that_nobody_answered_is_logged_as_failed(captured_logs: io.StringIO) -> None:
     """As a warning, by itself; what was answered, by a fallback or a refusal, is no failure."""
     with world(models={"strong": "f-500"}, retries={"retries": 0}) as w:
         w.post("/v1/chat/completions", chat(model="strong"))
         w.post("/v1/chat/completions", chat(model="coder"))
         w.post("/v1/chat/completions", chat(UNSAFE))
-    lines = map(json.loads, logged.getvalue().splitlines())
+    lines = map(json.loads, captured_logs.getvalue().splitlines())
     told = [(line["event"], line["level"], line["model"]) for line in lines if "attempts" in line]
     assert [line[:2] for line in told] == [
         ("failed", "warning"),

@@ -58,11 +58,11 @@ def city_in(answer: Answer, *, stream: bool) -> str:
         texts = [json.loads(answer.body)]
     else:
         texts = [json.loads(data) for _, data in answer.events() if data != "[DONE]"]
-    joined = "".join(piece for body in texts for piece in _said(body))
+    joined = "".join(piece for body in texts for piece in _texts(body))
     return str(json.loads(joined)["city"])
 
 
-def _said(body: dict[str, Any]) -> Iterator[str]:
+def _texts(body: dict[str, Any]) -> Iterator[str]:
     """The text in an answer or in one event of a stream."""
     for choice in body.get("choices", ()):
         yield choice.get("delta", choice.get("message")).get("content") or ""

@@ -64,7 +64,7 @@ class Handshakes:
     async def serve(self) -> None:
         """Counts connections and tries to shake hands until it is stopped."""
 
-        async def came(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             del reader
             self.connections += 1
             try:
@@ -72,7 +72,7 @@ class Handshakes:
             except OSError:
                 writer.close()
 
-        server = await asyncio.start_server(came, "127.0.0.1", 0)
+        server = await asyncio.start_server(upgrade, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self.running.set()
         await asyncio.to_thread(self.stop.wait)
@@ -80,7 +80,7 @@ class Handshakes:
 
 
 @contextmanager
-def shaking(cert: Path) -> Iterator[Handshakes]:
+def handshakes(cert: Path) -> Iterator[Handshakes]:
     """The server with this certificate."""
     server = Handshakes(cert)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
@@ -104,7 +104,7 @@ def gate(
     cert = certificate(tmp_path, host, starts, 5)
     if case != "self-signed":
         monkeypatch.setenv("SSL_CERT_FILE", str(cert))
-    with shaking(cert) as server:
+    with handshakes(cert) as server:
         with world(elsewhere={"coder": f"https://localhost:{server.port}/v1"}) as w:
             yield w, server, case
 

@@ -27,7 +27,7 @@ OTHER = "https://api.deepseek.com/v1"
 ANTHROPIC = "https://api.anthropic.com/v1"
 
 
-def agent(**more: Any) -> dict[str, Any]:
+def claude_code_body(**more: Any) -> dict[str, Any]:
     """A Messages body as Claude Code writes it."""
     return {
         "model": "auto",
@@ -39,7 +39,9 @@ def agent(**more: Any) -> dict[str, Any]:
     }
 
 
-def told(where: str, body: dict[str, Any], model: str = "m", *, responses: bool = False) -> Any:
+def provider_body(
+    where: str, body: dict[str, Any], model: str = "m", *, responses: bool = False
+) -> Any:
     """What the provider at ``where`` is sent of this body, as an API for chat or Anthropic's."""
     dialect = Responses() if responses else Messages()
     inbound = dialect.read(body)
@@ -54,36 +56,42 @@ def told(where: str, body: dict[str, Any], model: str = "m", *, responses: bool 
 @pytest.mark.parametrize("where", [OPENAI, OTHER])
 def test_a_line_for_anthropics_books_goes_nowhere_else(where: str) -> None:
     """It differs with each request, so that no cache would ever find a prompt's beginning."""
-    messages = told(where, agent())["messages"]
+    messages = provider_body(where, claude_code_body())["messages"]
     assert "billing" not in json.dumps(messages)
     assert "You help." in json.dumps(messages[0])
-    alone = told(where, agent(system=[BOOKED]))["messages"]
+    alone = provider_body(where, claude_code_body(system=[BOOKED]))["messages"]
     assert alone[0]["role"] == "user"
 
 
 def test_others_who_speak_anthropics_api_do_not_get_it_either() -> None:
     """Anthropic itself gets all that was said, as it was said."""
-    there = told(ANTHROPIC, agent(), "claude-opus-5")
+    there = provider_body(ANTHROPIC, claude_code_body(), "claude-opus-5")
     assert there["system"][0] == BOOKED
     assert there["metadata"]["user_id"] == USER
-    elsewhere = told("https://api.example.com/anthropic/v1", agent(), "claude-opus-5")
+    elsewhere = provider_body(
+        "https://api.example.com/anthropic/v1", claude_code_body(), "claude-opus-5"
+    )
     assert [block["text"] for block in elsewhere["system"]] == ["You help."]
     assert len(elsewhere["metadata"]["user_id"]) == 64
 
 
 def test_a_long_user_is_told_by_its_hash() -> None:
     """OpenAI takes 64 characters; the same user stays the same one, a short id itself."""
-    first, again = (told(OPENAI, agent())["user"] for _ in range(2))
+    first, again = (provider_body(OPENAI, claude_code_body())["user"] for _ in range(2))
     assert first == again
     assert len(first) == 64
     assert first.isalnum()
-    assert told(OPENAI, agent(metadata={"user_id": "u1"}))["user"] == "u1"
+    assert provider_body(OPENAI, claude_code_body(metadata={"user_id": "u1"}))["user"] == "u1"
 
 
 def test_late_instructions_are_told_where_they_stand() -> None:
     """OpenAI takes them anywhere; templates of other models only once and first."""
-    assert [m["role"] for m in told(OPENAI, agent())["messages"]] == ["system", "user", "system"]
-    system, user = told(OTHER, agent())["messages"]
+    assert [m["role"] for m in provider_body(OPENAI, claude_code_body())["messages"]] == [
+        "system",
+        "user",
+        "system",
+    ]
+    system, user = provider_body(OTHER, claude_code_body())["messages"]
     assert (system["role"], user["role"]) == ("system", "user")
     assert CODE in user["content"]
     assert "<system-reminder>\nThe yard is closed.\n</system-reminder>" in user["content"]
@@ -95,11 +103,11 @@ def test_instructions_at_the_start_are_one() -> None:
     call = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
     result = {"type": "function_call_output", "call_id": "c1", "output": "done"}
     body = {"input": [note, note, {"role": "user", "content": CODE}, call, result, note]}
-    messages = told(OTHER, {**body, "instructions": "Help."}, responses=True)["messages"]
+    messages = provider_body(OTHER, {**body, "instructions": "Help."}, responses=True)["messages"]
     assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool", "user"]
     assert messages[0]["content"] == "Help.\n\nBe brief.\n\nBe brief."
     assert "Be brief." in messages[-1]["content"]
-    roles = [m["role"] for m in told(OPENAI, body, responses=True)["messages"]]
+    roles = [m["role"] for m in provider_body(OPENAI, body, responses=True)["messages"]]
     assert roles == ["developer", "developer", "user", "assistant", "tool", "developer"]
 
 
@@ -116,7 +124,7 @@ def test_instructions_at_the_start_are_one() -> None:
 )
 def test_a_claude_hears_them_as_it_can(model: str, roles: list[str]) -> None:
     """Those before 4.8 refuse the role."""
-    messages = told(ANTHROPIC, agent(), model)["messages"]
+    messages = provider_body(ANTHROPIC, claude_code_body(), model)["messages"]
     assert [m["role"] for m in messages] == roles
     assert "The yard is closed." in json.dumps(messages[1])
 
@@ -132,7 +140,7 @@ def test_a_claude_hears_late_instructions_of_other_apis_in_their_place(model: st
     result = {"type": "function_call_output", "call_id": "c1", "output": "done"}
     user = {"role": "user", "content": CODE}
     body = {"input": [CLOSED, user, CLOSED, user, call, result, CLOSED], "instructions": "Help."}
-    sent = told(ANTHROPIC, body, model, responses=True)
+    sent = provider_body(ANTHROPIC, body, model, responses=True)
     assert [part["text"] for part in sent["system"]] == ["Help.", CLOSED["content"]]
     first, answer, *rest = sent["messages"]
     assert [part["text"] for part in first["content"]] == [CODE, CLOSED_TOLD, CODE]
@@ -153,9 +161,11 @@ def test_a_claude_hears_late_instructions_of_other_apis_in_their_place(model: st
 def test_an_effort_alone_goes_to_models_that_know_it(model: str, *, kept: bool) -> None:
     """The format beside it stays."""
     form = {"type": "json_schema", "schema": {"type": "object"}}
-    config = told(ANTHROPIC, agent(output_config={"effort": "low", "format": form}), model)
+    config = provider_body(
+        ANTHROPIC, claude_code_body(output_config={"effort": "low", "format": form}), model
+    )
     assert config["output_config"] == {"format": form, **({"effort": "low"} if kept else {})}
-    bare = told(ANTHROPIC, agent(output_config={"effort": "low"}), model)
+    bare = provider_body(ANTHROPIC, claude_code_body(output_config={"effort": "low"}), model)
     assert ("output_config" in bare) is kept
 
 
@@ -168,7 +178,7 @@ def test_blank_texts_are_left_out(blank: str) -> None:
         {"role": "assistant", "content": [{"type": "text", "text": blank}]},
         {"role": "user", "content": parts},
     ]
-    native = told(ANTHROPIC, agent(messages=turns), "claude-opus-5")["messages"]
+    native = provider_body(ANTHROPIC, claude_code_body(messages=turns), "claude-opus-5")["messages"]
     chat = Request(id="r", body={"messages": turns}, model="auto")
     to = deployment(ANTHROPIC, "claude-opus-5")
     read = AnthropicCodec(mark="0" * 12).encode(chat, to, stream=False).body
@@ -182,7 +192,9 @@ def test_blank_texts_are_left_out(blank: str) -> None:
 def test_an_agents_request_is_answered(family: str) -> None:
     """As a whole, before both families."""
     with world(family=family) as w:
-        answer = w.post("/v1/messages?beta=true", agent(), {"anthropic-beta": "a-2026-01-01"})
+        answer = w.post(
+            "/v1/messages?beta=true", claude_code_body(), {"anthropic-beta": "a-2026-01-01"}
+        )
         assert answer.status == 200, answer.body
         assert "billing" not in json.dumps(w.sent())
 
@@ -208,7 +220,7 @@ def test_long_names_of_tools_are_shortened_and_come_back_whole(*, stream: bool) 
     ]
     choice = {"type": "tool", "name": LONG}
     with world() as w:
-        body = agent(messages=turns, tools=[TOOL], tool_choice=choice, stream=stream)
+        body = claude_code_body(messages=turns, tools=[TOOL], tool_choice=choice, stream=stream)
         answer = w.post("/v1/messages", body)
         assert answer.status == 200, answer.body
         up = w.sent()
@@ -226,7 +238,7 @@ def test_long_names_of_tools_are_shortened_and_come_back_whole(*, stream: bool) 
 def test_an_anthropic_model_gets_them_as_they_are() -> None:
     """It takes 128 characters."""
     with world(family="anthropic") as w:
-        answer = w.post("/v1/messages", agent(tools=[TOOL]))
+        answer = w.post("/v1/messages", claude_code_body(tools=[TOOL]))
         assert w.sent()["tools"] == [TOOL]
     assert answer.json()["content"][-1]["name"] == LONG
 
@@ -241,7 +253,7 @@ def test_instructions_between_a_call_and_its_result_wait() -> None:
         NOTE,
         {"role": "user", "content": [result]},
     ]
-    messages = told(OPENAI, agent(messages=turns))["messages"]
+    messages = provider_body(OPENAI, claude_code_body(messages=turns))["messages"]
     assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool", "system"]
 
 
@@ -255,7 +267,7 @@ def test_calls_of_several_turns_under_one_id_keep_their_results() -> None:
         {"role": "user", "content": [result]},
     ]
     said = {"role": "assistant", "content": "It is done."}
-    messages = told(OPENAI, agent(messages=[*turn, said, *turn]))["messages"]
+    messages = provider_body(OPENAI, claude_code_body(messages=[*turn, said, *turn]))["messages"]
     roles = ["user", "assistant", "tool"]
     assert [m["role"] for m in messages] == ["system", *roles, "assistant", *roles]
 
@@ -264,7 +276,7 @@ def test_a_thread_is_refused_in_the_words_by_which_clients_go_on_without_one() -
     """Its later requests hold only what is new: answered, they would have lost the rest."""
     thread = {"type": "continue", "previous_message_id": "msg_1"}
     with world() as w:
-        said = w.post("/v1/messages", agent(thread=thread))
+        said = w.post("/v1/messages", claude_code_body(thread=thread))
     error = said.json()["error"]
     assert (said.status, error["type"]) == (400, "invalid_request_error")
     assert error["details"]["error_code"] == "thread_unsupported_request"
@@ -277,7 +289,7 @@ def test_a_thread_is_refused_in_the_words_by_which_clients_go_on_without_one() -
 def test_a_hint_to_a_cache_does_not_cost_the_answer(where: str, *, kept: bool) -> None:
     """Codex sends one always, and some providers refuse a request for it."""
     body = {"input": CODE, "prompt_cache_key": "k", "prompt_cache_retention": "24h"}
-    assert ("prompt_cache_key" in told(where, body, responses=True)) is kept
+    assert ("prompt_cache_key" in provider_body(where, body, responses=True)) is kept
 
 
 def test_only_what_differs_is_said_of_parallel_calls() -> None:
@@ -285,8 +297,8 @@ def test_only_what_differs_is_said_of_parallel_calls() -> None:
     tool = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
     for parallel, tools, said in ((True, [tool], None), (False, [tool], False), (False, [], None)):
         body = {"input": CODE, "parallel_tool_calls": parallel, "tools": tools}
-        assert told(OPENAI, body, responses=True).get("parallel_tool_calls") is said
-    bare = told(OPENAI, {"input": CODE, "top_logprobs": 2}, responses=True)
+        assert provider_body(OPENAI, body, responses=True).get("parallel_tool_calls") is said
+    bare = provider_body(OPENAI, {"input": CODE, "top_logprobs": 2}, responses=True)
     assert "top_logprobs" not in bare
 
 
@@ -349,10 +361,12 @@ def test_a_picture_in_a_result_is_seen() -> None:
         for i in (1, 2)
     ]
     body = {"input": [{"role": "user", "content": CODE}, *calls, *results]}
-    *_, one, two, user = told(OPENAI, body, responses=True)["messages"]
+    *_, one, two, user = provider_body(OPENAI, body, responses=True)["messages"]
     assert [m["content"] for m in (one, two)] == ["picture 1", "picture 2"]
     assert [p["image_url"]["url"] for p in user["content"]] == [PICTURE, PICTURE]
-    there = told(ANTHROPIC, body, "claude-opus-5", responses=True)["messages"][-1]["content"]
+    there = provider_body(ANTHROPIC, body, "claude-opus-5", responses=True)["messages"][-1][
+        "content"
+    ]
     assert [[b["type"] for b in block["content"]] for block in there] == [["text", "image"]] * 2
 
 
@@ -366,13 +380,18 @@ def test_tools_without_arguments_reach_those_who_want_them_named() -> None:
         {"name": "a", "input_schema": {"type": "object"}},
         {"name": "b", "input_schema": schema},
     ]
-    first, second = (t["function"]["parameters"] for t in told(OPENAI, agent(tools=tools))["tools"])
+    first, second = (
+        t["function"]["parameters"]
+        for t in provider_body(OPENAI, claude_code_body(tools=tools))["tools"]
+    )
     assert first == {"type": "object", "properties": {}}
     assert second["properties"] == {
         "tags": {"type": "array", "items": {}},
         "more": {"type": "object", "properties": {}},
     }
-    assert told(ANTHROPIC, agent(tools=tools), "claude-opus-5")["tools"] == tools
+    assert (
+        provider_body(ANTHROPIC, claude_code_body(tools=tools), "claude-opus-5")["tools"] == tools
+    )
 
 
 @pytest.mark.parametrize(
@@ -386,9 +405,9 @@ def test_tools_without_arguments_reach_those_who_want_them_named() -> None:
 )
 def test_without_a_cap_a_claude_may_write_what_it_can(model: str, tokens: int) -> None:
     """Codex gives none, and Anthropic wants one: half a file is no answer."""
-    assert told(ANTHROPIC, {"input": CODE}, model, responses=True)["max_tokens"] == tokens
+    assert provider_body(ANTHROPIC, {"input": CODE}, model, responses=True)["max_tokens"] == tokens
     capped = {"input": CODE, "max_output_tokens": 10}
-    assert told(ANTHROPIC, capped, model, responses=True)["max_tokens"] == 10
+    assert provider_body(ANTHROPIC, capped, model, responses=True)["max_tokens"] == 10
 
 
 @pytest.mark.parametrize("header", ["x-turnout-session", "X-Claude-Code-Session-Id", "session-id"])
@@ -396,9 +415,11 @@ def test_an_agents_session_is_one(header: str, tmp_path: Path) -> None:
     """Its requests stay at one place and count for one budget, without a header of ours."""
     once = [{"per": "session", "window": "total", "requests": 1}]
     with world(ledger=str(tmp_path / "l.db"), budgets=once) as w:
-        found = [w.post("/v1/messages", agent(), {header: name}).status for name in "aab"]
+        found = [
+            w.post("/v1/messages", claude_code_body(), {header: name}).status for name in "aab"
+        ]
         assert found == [200, 429, 200]
-        odd = w.post("/v1/messages", agent(), {header: "no name"}).status
+        odd = w.post("/v1/messages", claude_code_body(), {header: "no name"}).status
     assert odd == (400 if header.startswith("x-turnout") else 200)
 
 

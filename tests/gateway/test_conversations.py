@@ -37,12 +37,12 @@ def response_of(answer: Answer) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def sent(w: World) -> str:
+def last_provider_body(w: World) -> str:
     """The last body that the provider got."""
     return w.upstream.requests[-1].body.decode()
 
 
-def in_order(text: str, *words: str) -> bool:
+def appear_in_order(text: str, *words: str) -> bool:
     """Whether these words stand in the text one after the other."""
     places = [text.find(word) for word in words]
     return -1 not in places and places == sorted(places)
@@ -61,7 +61,9 @@ def test_a_request_that_names_the_answer_before_it_stands_on_the_whole_conversat
         )
         third = ask(w, [{"role": "user", "content": "Third"}], previous_response_id=second["id"])
         assert third.status == 200
-        assert in_order(sent(w), "First", "answers n1", "Second", "answers n2", "Third")
+        assert appear_in_order(
+            last_provider_body(w), "First", "answers n1", "Second", "answers n2", "Third"
+        )
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -116,12 +118,12 @@ def test_who_has_read_the_last_event_can_name_the_answer(
     puts: list[str] = []
     put = conversations._StoredAnswers.put
 
-    async def slow(self: Any, ident: str, record: Any) -> bool:
+    async def put_slowly(self: Any, ident: str, record: Any) -> bool:
         await asyncio.sleep(0.2)
         puts.append(ident)
         return await put(self, ident, record)
 
-    monkeypatch.setattr(conversations._StoredAnswers, "put", slow)
+    monkeypatch.setattr(conversations._StoredAnswers, "put", put_slowly)
     with world(family=family) as w:
         link = http.client.HTTPConnection("127.0.0.1", w.port, timeout=20)
         body = {"model": "coder", "input": "First", "stream": True}
@@ -158,7 +160,7 @@ def test_results_of_tools_find_the_calls_that_were_answered_before() -> None:
         result = {"type": "function_call_output", "call_id": call["call_id"], "output": "found it"}
         again = ask(w, [result], tools=[TOOL], previous_response_id=first["id"])
         assert response_of(again)["output"][0]["type"] == "message"
-        assert in_order(sent(w), "Look it up", '"tool_calls"', "found it")
+        assert appear_in_order(last_provider_body(w), "Look it up", '"tool_calls"', "found it")
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -175,7 +177,9 @@ def test_a_reference_stands_for_the_item_that_was_answered(family: str, *, strea
         said = {"type": "item_reference", "id": second["output"][0]["id"]}
         third = ask(w, [*items, said, {"role": "user", "content": "And then?"}], tools=[TOOL])
         assert third.status == 200, third.body
-        assert in_order(sent(w), "Look it up", call["call_id"], "found it", "answers", "And then?")
+        assert appear_in_order(
+            last_provider_body(w), "Look it up", call["call_id"], "found it", "answers", "And then?"
+        )
 
 
 @pytest.mark.parametrize("case", ["not stored", "unknown", "of another caller", "an item"])
@@ -216,7 +220,7 @@ def test_answers_outlive_the_process_in_the_ledger_and_are_read_by_nobody(tmp_pa
         first = response_of(ask(w, "A secretive question", key=KEY))
     with world(access=Access([KEY]), ledger=str(path)) as w:
         assert ask(w, "Second", key=KEY, previous_response_id=first["id"]).status == 200
-        assert in_order(sent(w), "A secretive question", "Second")
+        assert appear_in_order(last_provider_body(w), "A secretive question", "Second")
     assert store_at(path).fetch("SELECT count(*) FROM replays") == [(2,)]
     files = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
     assert b"secretive" not in files
@@ -242,7 +246,7 @@ def test_a_conversation_is_kept_beside_an_idempotency_key() -> None:
         assert ident == response_of(first)["id"]
         more = {"model": "coder", "input": "Second", "previous_response_id": ident}
         assert w.post(PATH, more, {"idempotency-key": "twice"}).status == 200
-        assert in_order(sent(w), "First", "answers n1", "Second")
+        assert appear_in_order(last_provider_body(w), "First", "answers n1", "Second")
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -255,4 +259,4 @@ def test_an_exact_answer_from_the_cache_can_be_named_too(*, stream: bool) -> Non
         assert again.body == first.body
         named = response_of(again)["id"]
         assert ask(w, "Second", previous_response_id=named).status == 200
-        assert in_order(sent(w), "First", "n1", "Second")
+        assert appear_in_order(last_provider_body(w), "First", "n1", "Second")

@@ -21,14 +21,14 @@ JUDGE = {
 TOO_LONG = chat(max_tokens=10**8)
 
 
-def counted(w: World, name: str) -> float:
+def counter_sum(w: World, name: str) -> float:
     """A counter's sum over all its labels."""
     lines = w.get("/metrics").body.decode().splitlines()
     name = f"turnout_{name}_total"
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
 
-def agree(w: World, place: Path, *, calls: int) -> bool:
+def ledger_and_metrics_agree(w: World, place: Path, *, calls: int) -> bool:
     """Whether ledger and metrics have so many calls, of the same tokens and cost."""
     sql = (
         "SELECT count(*), sum(cost), sum(input + cache_read + cache_write + output + reasoning) "
@@ -39,10 +39,10 @@ def agree(w: World, place: Path, *, calls: int) -> bool:
     except RouterError:  # the file appears with the first request
         return False
     return bool(
-        found == counted(w, "attempts") == calls
+        found == counter_sum(w, "attempts") == calls
         and cost > 0
-        and counted(w, "cost_usd") == pytest.approx(cost / 1e12)
-        and counted(w, "tokens") == tokens
+        and counter_sum(w, "cost_usd") == pytest.approx(cost / 1e12)
+        and counter_sum(w, "tokens") == tokens
     )
 
 
@@ -51,7 +51,7 @@ def test_a_label_counts_though_its_request_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "ledger.db"
     with world(ledger=str(place), **LABEL) as w:
         assert w.post("/v1/chat/completions", TOO_LONG).status == 400
-        assert soon(lambda: agree(w, place, calls=1))
+        assert soon(lambda: ledger_and_metrics_agree(w, place, calls=1))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_call_beside_the_answer_counts_though_its_caller_leaves(
         with socket.create_connection(("127.0.0.1", w.port)) as link:
             link.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             assert soon(lambda: bool(w.upstream.entries(waits_at)))
-        assert soon(lambda: agree(w, place, calls=calls))
+        assert soon(lambda: ledger_and_metrics_agree(w, place, calls=calls))
 
 
 def test_a_replaced_engine_is_heard_to_its_end(tmp_path: Path) -> None:
@@ -80,4 +80,4 @@ def test_a_replaced_engine_is_heard_to_its_end(tmp_path: Path) -> None:
     with world(ledger=str(place)) as w:
         w.gateway.replace_engine(w.gateway.engine)
         assert w.post("/v1/chat/completions", chat()).status == 200
-        assert soon(lambda: agree(w, place, calls=1))
+        assert soon(lambda: ledger_and_metrics_agree(w, place, calls=1))

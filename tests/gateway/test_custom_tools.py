@@ -17,7 +17,7 @@ PATCH = {
 TEXT = 'a line with "quotes"\nand another'
 
 
-def asked(w: World, **more: Any) -> Answer:
+def ask_with_tool(w: World, **more: Any) -> Answer:
     """A request with the custom tool."""
     return w.post("/v1/responses", {"model": "auto", "input": CODE, "tools": [PATCH], **more})
 
@@ -25,7 +25,7 @@ def asked(w: World, **more: Any) -> Answer:
 def test_the_model_gets_a_function_and_the_caller_its_text() -> None:
     """The grammar is told in words; the one argument is the call's input."""
     with world() as w:
-        response = asked(w).json()
+        response = ask_with_tool(w).json()
         (tool,) = w.sent()["tools"]
     assert tool["function"]["name"] == "apply_patch"
     assert tool["function"]["description"].startswith("Changes files.")
@@ -40,7 +40,7 @@ def test_the_model_gets_a_function_and_the_caller_its_text() -> None:
 def test_a_stream_tells_the_input_once_it_is_whole() -> None:
     """No piece of JSON gets out; added, told, done, and the same item in the end."""
     with world() as w:
-        events = [json.loads(data) for _, data in asked(w, stream=True).events()]
+        events = [json.loads(data) for _, data in ask_with_tool(w, stream=True).events()]
     kinds = [event["type"] for event in events]
     assert not [kind for kind in kinds if "function_call" in kind]
     told = {event["type"]: event for event in events}
@@ -60,7 +60,7 @@ def test_calls_and_results_of_before_go_up() -> None:
         {"type": "custom_tool_call_output", "call_id": "c1", "output": "done"},
     ]
     with world() as w:
-        assert asked(w, input=items).status == 200
+        assert ask_with_tool(w, input=items).status == 200
         _, call, result = w.sent()["messages"]
     (function,) = call["tool_calls"]
     assert json.loads(function["function"]["arguments"]) == {"input": TEXT}
@@ -77,7 +77,7 @@ def test_calls_and_results_of_before_go_up() -> None:
 def test_what_would_be_lost_is_refused_by_name(more: dict[str, Any], says: str) -> None:
     """Tools of one provider, and answers that the gateway has not kept."""
     with world() as w:
-        refused = asked(w, **more)
+        refused = ask_with_tool(w, **more)
         assert w.upstream.requests == []
     assert refused.status == 400
     assert says in refused.json()["error"]["message"]

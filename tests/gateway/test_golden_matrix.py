@@ -83,7 +83,7 @@ def _extras(dialect: str, feature: str) -> dict[str, Any]:
     return {}
 
 
-def read(dialect: str, answer: Answer) -> dict[str, Any]:
+def parsed_answer(dialect: str, answer: Answer) -> dict[str, Any]:
     """Text, reasoning, calls (name → arguments) and ids of a whole or streamed answer."""
     if answer.headers["content-type"].startswith("text/event-stream"):
         return {"chat": _chat_stream, "messages": _messages_stream, "responses": _last_response}[
@@ -200,7 +200,7 @@ def test_nothing_is_lost(served: World, dialect: str, feature: str, *, stream: b
     served.upstream.scripts["acme/coder"] = "f-parallel" if feature == "parallel" else "honest"
     answer = served.post(PATHS[dialect], {**body_of(dialect, feature), "stream": stream})
     assert answer.status == 200, answer.body
-    said = read(dialect, answer)
+    said = parsed_answer(dialect, answer)
     sent = served.sent()
     if feature == "tools":
         assert said["calls"] == {"forecast": ARGUMENTS["forecast"]}
@@ -217,7 +217,7 @@ def test_nothing_is_lost(served: World, dialect: str, feature: str, *, stream: b
         assert PIXEL in json.dumps(sent)
 
 
-def _loop(dialect: str, ids: list[str]) -> dict[str, Any]:
+def _tool_loop_request(dialect: str, ids: list[str]) -> dict[str, Any]:
     """The next request of a tool loop: both calls and both results go back."""
     body = body_of(dialect, "parallel")
     names = list(ARGUMENTS)
@@ -257,7 +257,7 @@ def _loop(dialect: str, ids: list[str]) -> dict[str, Any]:
 def test_tool_ids_of_any_form_stay_with_their_results(served: World, dialect: str) -> None:
     """Ids that a provider would refuse are replaced alike in the call and in its result."""
     ids = ["functions.forecast:0|" + "x" * 60, "call ü"]
-    answer = served.post(PATHS[dialect], _loop(dialect, ids))
+    answer = served.post(PATHS[dialect], _tool_loop_request(dialect, ids))
     assert answer.status == 200, answer.body
     sent = served.sent()
     called, returned = _ids_sent(sent.get("messages") or sent["input"])
@@ -285,7 +285,7 @@ def _ids_sent(messages: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
 QUESTION_ITEM = {"role": "user", "content": "Think, nonce: n7"}
 
 
-def _thoughtful(w: World, model: str) -> dict[str, Any]:
+def _thinking_answer(w: World, model: str) -> dict[str, Any]:
     body = body_of("messages", "reasoning") | {"model": model}
     return dict(w.post(PATHS["messages"], body).json())
 
@@ -296,7 +296,7 @@ def test_thoughts_go_back_only_to_the_model_that_signed_them(
 ) -> None:
     """A conversation that changes its model goes on; the other model never sees the signature."""
     with world(family="anthropic") as w:
-        first = _thoughtful(w, "coder")
+        first = _thinking_answer(w, "coder")
         assert first["content"][0]["type"] == "thinking"
         body = body_of("messages", "reasoning") | {"model": next_model}
         body["messages"] += [

@@ -31,7 +31,7 @@ ENDS = {
 }
 
 
-def held(**more: Any) -> Any:
+def heartbeat_world(**more: Any) -> Any:
     """A gateway that gives signs every 150 ms."""
     timeouts = {**PATIENT, "hold_s": HOLD_S, **more.pop("timeouts", {})}
     return world(timeouts=timeouts, retries={"retries": 0}, **more)
@@ -53,7 +53,7 @@ def timed(w: World, path: str) -> tuple[int, dict[str, str], float, bytes]:
 @pytest.mark.parametrize("path", CALLS)
 def test_a_slow_answer_is_announced_and_then_whole(path: str) -> None:
     """The head leaves at the hold limit, signs follow at the same pace, then the answer."""
-    with held(models={"coder": "f-slow1.5s"}) as w:
+    with heartbeat_world(models={"coder": "f-slow1.5s"}) as w:
         status, headers, head_s, body = timed(w, path)
     assert (status, HOLD_S <= head_s < 1.2) == (200, True)
     sign = SIGNS[path]
@@ -70,7 +70,7 @@ def test_a_slow_answer_is_announced_and_then_whole(path: str) -> None:
 @pytest.mark.parametrize("path", CALLS)
 def test_a_repetition_of_a_held_answer_costs_nothing(path: str) -> None:
     """Its head was sent before the cost was known; that of the repetition says 0."""
-    with held(models={"coder": "f-slow0.5s"}) as w:
+    with heartbeat_world(models={"coder": "f-slow0.5s"}) as w:
         once = {"idempotency-key": "once"}
         first, again = (w.post(path, CALLS[path], once) for _ in range(2))
     assert "x-turnout-expected-cost-usd" not in first.headers
@@ -81,7 +81,7 @@ def test_a_repetition_of_a_held_answer_costs_nothing(path: str) -> None:
 @pytest.mark.parametrize("path", CALLS)
 def test_the_next_model_still_answers_in_silence(path: str) -> None:
     """A failure after a sign, and before any content, falls over; the body names who answered."""
-    with held(models={"coder": "f-slow0.5s-500"}) as w:
+    with heartbeat_world(models={"coder": "f-slow0.5s-500"}) as w:
         status, _, _, body = timed(w, path)
         assert w.upstream.invoice[0].model == "f-slow0.5s-500"
     assert status == 200
@@ -95,7 +95,7 @@ def test_the_next_model_still_answers_in_silence(path: str) -> None:
 def test_when_all_fail_after_a_sign_the_stream_says_so(path: str) -> None:
     """An error event in the caller's dialect with every attempt, and no clean end."""
     slow = dict.fromkeys(("coder", "strong", "fast"), "f-slow0.4s-500")
-    with held(models=slow) as w:
+    with heartbeat_world(models=slow) as w:
         status, _, _, body = timed(w, path)
     text = body.decode()
     assert (status, body.startswith(SIGNS[path])) == (200, True)
@@ -106,14 +106,14 @@ def test_when_all_fail_after_a_sign_the_stream_says_so(path: str) -> None:
 
 def test_before_the_limit_a_failure_is_a_status() -> None:
     """As without it: nothing was sent, so the status tells."""
-    with held(models=dict.fromkeys(("coder", "strong", "fast"), "f-500")) as w:
+    with heartbeat_world(models=dict.fromkeys(("coder", "strong", "fast"), "f-500")) as w:
         status, headers, _, _ = timed(w, "/v1/chat/completions")
     assert (status, headers["x-turnout-model"]) == (502, "none")
 
 
 def test_signs_are_no_progress() -> None:
     """The first token's deadline counts on: a silent model is left for the next one."""
-    with held(models={"coder": "f-hang"}, timeouts={"first_token_s": 0.6}) as w:
+    with heartbeat_world(models={"coder": "f-hang"}, timeouts={"first_token_s": 0.6}) as w:
         _, _, _, body = timed(w, "/v1/chat/completions")
         called = [entry.model for entry in w.upstream.invoice]
     assert called[0] == "f-hang"
@@ -128,7 +128,7 @@ def test_it_is_off_by_default_and_costs_quick_answers_nothing() -> None:
     assert head_s >= 0.5
     assert body.startswith(b"data:")
     assert headers["x-turnout-model"] == "f-slow0.5s"
-    with held(timeouts={"hold_s": 5}) as w:
+    with heartbeat_world(timeouts={"hold_s": 5}) as w:
         _, headers, _, body = timed(w, "/v1/chat/completions")
     assert body.startswith(b"data:")
     assert headers["x-turnout-model"] == "acme/coder"
@@ -136,7 +136,7 @@ def test_it_is_off_by_default_and_costs_quick_answers_nothing() -> None:
 
 def test_a_caller_who_leaves_while_held_ends_it_all() -> None:
     """Its call is cancelled, and no sign follows."""
-    with held(models={"coder": "f-slow20s"}) as w:
+    with heartbeat_world(models={"coder": "f-slow20s"}) as w:
         link = http.client.HTTPConnection("127.0.0.1", w.port, timeout=20)
         link.request("POST", "/v1/chat/completions", json.dumps(CALLS["/v1/chat/completions"]))
         link.getresponse().read(10)
@@ -154,12 +154,12 @@ def test_a_ledger_that_fails_at_the_end_is_an_error_event(
 
     Whether the answer came at once or behind signs of life.
     """
-    with held(ledger=str(tmp_path / "ledger.db"), models={"coder": model}) as w:
+    with heartbeat_world(ledger=str(tmp_path / "ledger.db"), models={"coder": model}) as w:
 
-        def fails(_: object) -> None:
+        def raise_ledger_error(_: object) -> None:
             raise LedgerError("the disk is gone")
 
-        monkeypatch.setattr(w.gateway.engine.parts.means.recorder, "settled", fails)
+        monkeypatch.setattr(w.gateway.engine.parts.means.recorder, "settled", raise_ledger_error)
         status, _, _, body = timed(w, path)
         monkeypatch.undo()
     assert status == 200

@@ -20,7 +20,7 @@ MCP = {"type": "mcp", "server_label": "yard", "server_url": "https://mcp.example
 APPROVAL = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}
 
 
-def asked(w: World, **more: Any) -> Answer:
+def ask_with_search(w: World, **more: Any) -> Answer:
     """A request with a search of the web."""
     return w.post("/v1/responses", {"model": "auto", "input": CODE, "tools": [SEARCH], **more})
 
@@ -37,7 +37,7 @@ def test_what_tools_gave_back_is_counted_where_it_goes(block: dict[str, Any]) ->
     """Whoever asks how long the conversation is by now would compact it too late else."""
     ask = {"role": "user", "content": "Go on"}
 
-    def counted(w: World, model: str, *blocks: dict[str, Any]) -> int:
+    def count_tokens(w: World, model: str, *blocks: dict[str, Any]) -> int:
         said = {"role": "assistant", "content": [{"type": "text", "text": "So."}, *blocks]}
         body = {"model": model, "messages": [ask, said, ask]}
         answer = w.post("/v1/messages/count_tokens", body)
@@ -45,17 +45,17 @@ def test_what_tools_gave_back_is_counted_where_it_goes(block: dict[str, Any]) ->
         return int(answer.json()["input_tokens"])
 
     with world(speaks={"strong": "anthropic"}) as w:
-        assert counted(w, "fast", block) == counted(w, "fast")
-        more = counted(w, "strong", block) - counted(w, "strong")
+        assert count_tokens(w, "fast", block) == count_tokens(w, "fast")
+        more = count_tokens(w, "strong", block) - count_tokens(w, "strong")
         assert 200 <= more <= 1_100
-        assert counted(w, "auto", block) == counted(w, "strong", block)
+        assert count_tokens(w, "auto", block) == count_tokens(w, "strong", block)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_it_goes_up_as_it_is_and_its_items_come_back_in_order(*, stream: bool) -> None:
     """Before the text, with every event; functions beside it are called as ever."""
     with world(family="openai-responses") as w:
-        answer = asked(w, stream=stream, tool_choice={"type": "web_search"})
+        answer = ask_with_search(w, stream=stream, tool_choice={"type": "web_search"})
         assert answer.status == 200, answer.body
         assert w.sent()["tools"] == [SEARCH]
         assert w.sent()["tool_choice"] == {"type": "web_search"}
@@ -71,7 +71,7 @@ def test_it_goes_up_as_it_is_and_its_items_come_back_in_order(*, stream: bool) -
                 "response.web_search_call.in_progress",
                 "response.web_search_call.completed",
             ]
-        called = asked(w, stream=stream, tools=[SEARCH, FIND])
+        called = ask_with_search(w, stream=stream, tools=[SEARCH, FIND])
         more = json.loads(called.events()[-1][1])["response"] if stream else called.json()
         assert [i["type"] for i in more["output"]] == ["web_search_call", "function_call"]
 
@@ -79,12 +79,12 @@ def test_it_goes_up_as_it_is_and_its_items_come_back_in_order(*, stream: bool) -
 def test_what_came_back_goes_up_again() -> None:
     """The next turn's history has the search in it, and other families get on without."""
     with world(family="openai-responses") as w:
-        first = asked(w).json()["output"]
+        first = ask_with_search(w).json()["output"]
         again = [{"role": "user", "content": CODE}, *first, {"role": "user", "content": "More"}]
-        assert asked(w, input=again).status == 200
+        assert ask_with_search(w, input=again).status == 200
         assert [item.get("type") for item in w.sent()["input"]][1] == "web_search_call"
     with world() as w:
-        assert asked(w, input=again, tools=[]).status == 200
+        assert ask_with_search(w, input=again, tools=[]).status == 200
         assert [m["role"] for m in w.sent()["messages"]] == ["user", "assistant", "user"]
 
 
@@ -105,7 +105,7 @@ def test_where_nobody_can_run_it_the_refusal_names_it(
 ) -> None:
     """And how to do without; no model is asked."""
     with world(family=family) as w:
-        answer = asked(w, **more)
+        answer = ask_with_search(w, **more)
         assert w.upstream.requests == []
     assert answer.status == 400
     assert answer.json()["error"]["param"] == "tools"
@@ -116,7 +116,7 @@ def test_where_nobody_can_run_it_the_refusal_names_it(
 def test_only_models_that_can_run_it_are_candidates() -> None:
     """The rest say why; a model that is named and cannot is refused, though others could."""
     with world(speaks={"strong": "openai-responses"}) as w:
-        answer = asked(w)
+        answer = ask_with_search(w)
         assert answer.status == 200, answer.body
         assert answer.headers["x-turnout-model"] == "acme/strong"
         assert w.upstream.requests[-1].path == "/v1/responses"
@@ -127,12 +127,12 @@ def test_only_models_that_can_run_it_are_candidates() -> None:
             "coder": "does not run web_search",
             "strong": None,
         }
-        assert asked(w, tools=[FIND]).headers["x-turnout-model"] == "acme/coder"
+        assert ask_with_search(w, tools=[FIND]).headers["x-turnout-model"] == "acme/coder"
         calls = len(w.upstream.requests)
-        assert asked(w, model="coder").status == 400
+        assert ask_with_search(w, model="coder").status == 400
         # One that fails has no fallback among those that cannot.
         w.upstream.scripts["acme/strong"] = "f-500"
-        assert asked(w).status == 502
+        assert ask_with_search(w).status == 502
         assert {r.path for r in w.upstream.requests[calls:]} == {"/v1/responses"}
 
 
@@ -141,7 +141,7 @@ def test_what_is_paid_by_the_call_has_no_known_price(*, stream: bool) -> None:
     """Neither before nor after, unless it was not used; what is paid in tokens has one."""
     with world(family="openai-responses") as w:
         for tools, known in (([SEARCH], False), ([MCP], True), ([FIND], True)):
-            answer = asked(w, tools=tools, stream=stream)
+            answer = ask_with_search(w, tools=tools, stream=stream)
             record = w.get(f"/v1/decisions/{answer.headers['x-turnout-decision']}").json()
             assert (record["cost_usd"] is not None) == known, tools
             name = "x-turnout-expected-cost-usd" if stream else "x-turnout-cost-usd"
@@ -189,7 +189,7 @@ def test_what_anthropic_may_search_for_is_held_or_unknown() -> None:
 def test_a_cut_after_a_search_is_told_and_not_begun_anew() -> None:
     """The caller has seen it begin, and it was paid for."""
     with world(family="openai-responses", models={"coder": "acme/f-cut@0"}) as w:
-        answer = asked(w, stream=True)
+        answer = ask_with_search(w, stream=True)
         names = [name for name, _ in answer.events()]
     assert names[:2] == ["response.created", "response.output_item.added"]
     assert names[-2:] == ["error", "response.failed"]
@@ -203,7 +203,7 @@ def test_an_answer_that_is_stopped_after_a_search_ends_whole() -> None:
     calm = "The valley was quiet and the trains ran on time that day. "
     with world(family="openai-responses", safety={"answers": "scan"}) as w:
         w.upstream.replies["acme/strong"] = calm * 12 + UNSAFE + " " + calm * 6
-        answer = asked(w, stream=True, input=STORY)
+        answer = ask_with_search(w, stream=True, input=STORY)
     events = [json.loads(data) for _, data in answer.events()]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     for what in ("output_item", "content_part"):
@@ -242,7 +242,7 @@ def test_what_a_tool_said_there_is_scanned(kind: str) -> None:
 def test_every_word_of_it_is_read() -> None:
     """A tool that runs elsewhere is described in words that a model will read."""
     with world(family="openai-responses") as w:
-        answer = asked(w, tools=[{**MCP, "server_description": UNSAFE}])
+        answer = ask_with_search(w, tools=[{**MCP, "server_description": UNSAFE}])
         assert w.upstream.requests == []
     assert answer.status == 200
     assert answer.headers["x-turnout-model"] == "turnout"

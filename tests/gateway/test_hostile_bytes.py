@@ -69,29 +69,29 @@ def place() -> Iterator[Place]:
         yield Place(served=served, upstream=upstream)
 
 
-def _wrapped(value: bytes) -> bytes:
+def _body_around(value: bytes) -> bytes:
     return b'{"model":"auto","messages":[{"role":"user","content":"hi"}],"x":' + value + b"}"
 
 
 BODIES = {
-    "depth 10,000": _wrapped(b"[" * 10_000 + b"]" * 10_000),
-    "depth 10,000, objects": _wrapped(b'{"a":' * 10_000 + b"1" + b"}" * 10_000),
+    "depth 10,000": _body_around(b"[" * 10_000 + b"]" * 10_000),
+    "depth 10,000, objects": _body_around(b'{"a":' * 10_000 + b"1" + b"}" * 10_000),
     "depth 10,000, open": b"[" * 10_000,
-    "invalid UTF-8": _wrapped(b'"\xff\xfe"'),
-    "overlong UTF-8": _wrapped(b'"\xc0\xaf"'),
+    "invalid UTF-8": _body_around(b'"\xff\xfe"'),
+    "overlong UTF-8": _body_around(b'"\xc0\xaf"'),
     "UTF-16": GOOD.decode().encode("utf-16"),
     "a byte order mark": b"\xef\xbb\xbf" + GOOD,
-    "NaN": _wrapped(b"NaN"),
-    "Infinity": _wrapped(b"-Infinity"),
-    "1e999": _wrapped(b"1e999"),
-    "5,000 digits": _wrapped(b"9" * 5000),
+    "NaN": _body_around(b"NaN"),
+    "Infinity": _body_around(b"-Infinity"),
+    "1e999": _body_around(b"1e999"),
+    "5,000 digits": _body_around(b"9" * 5000),
     "a key twice": GOOD[:-1] + b',"model":"fast"}',
     "a key twice, escaped": GOOD[:-1] + b',"mod\\u0065l":"fast"}',
-    "a key twice, deep": _wrapped(b'{"a":{"b":1,"b":2}}'),
-    "a lone surrogate": _wrapped(b'"\\ud800"'),
-    "a lone surrogate as a key": _wrapped(b'{"\\udfff":1}'),
-    "a raw control character": _wrapped(b'"\x01"'),
-    "100,001 keys": _wrapped(b"{" + b",".join(b'"%d":1' % n for n in range(100_001)) + b"}"),
+    "a key twice, deep": _body_around(b'{"a":{"b":1,"b":2}}'),
+    "a lone surrogate": _body_around(b'"\\ud800"'),
+    "a lone surrogate as a key": _body_around(b'{"\\udfff":1}'),
+    "a raw control character": _body_around(b'"\x01"'),
+    "100,001 keys": _body_around(b"{" + b",".join(b'"%d":1' % n for n in range(100_001)) + b"}"),
     "a comment": GOOD + b"// hi",
     "two values": GOOD + GOOD,
     "half": GOOD[:-5],

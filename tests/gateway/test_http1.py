@@ -79,7 +79,7 @@ async def serving(
         await server.stop()
 
 
-async def talk(echo: Echo, *sent: bytes) -> bytes:
+async def exchange_bytes(echo: Echo, *sent: bytes) -> bytes:
     """Everything that comes back until the server closes; pieces are sent one by one."""
     reader, writer = await asyncio.open_connection("127.0.0.1", echo.port)
     for piece in sent:
@@ -105,7 +105,7 @@ async def test_requests_are_answered_in_their_order() -> None:
     )
     for pieces in ([wire], [wire[i : i + 7] for i in range(0, 140, 7)] + [wire[140:]]):
         async with serving(Bounds(receive_s=5)) as (echo, _):
-            found = await talk(echo, *pieces)
+            found = await exchange_bytes(echo, *pieces)
         assert [b"/n%d %d" % (n, n) in found for n in range(10)] == [True] * 10
         order = [found.index(b"/n%d %d" % (n, n)) for n in range(10)]
         assert order == sorted(order)
@@ -115,7 +115,7 @@ async def test_requests_are_answered_in_their_order() -> None:
 async def test_who_begins_with_http_2_is_told_so() -> None:
     """Its preface is no broken request: the client's setting is what has to change."""
     async with serving(Bounds(receive_s=5)) as (echo, _):
-        found = await talk(echo, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        found = await exchange_bytes(echo, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert found.startswith(b"HTTP/1.1 400 ")
     assert b"turn HTTP/2 off" in found
 
@@ -163,7 +163,7 @@ CHUNKS = POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"
 async def test_each_framing_has_its_answer(request_: bytes, status: int, holds: bytes) -> None:
     """One answer, and then the end of the connection; nothing is half understood."""
     async with serving() as (echo, _):
-        found = await talk(echo, request_)
+        found = await exchange_bytes(echo, request_)
     assert found.startswith(b"HTTP/1.1 %d " % status), found[:80]
     assert found.count(b"HTTP/1.1 ") == 1
     assert holds in found
@@ -181,7 +181,7 @@ async def test_each_framing_has_its_answer(request_: bytes, status: int, holds: 
 async def test_what_cannot_be_read_is_said_in_both_shapes(request_: bytes, says: str) -> None:
     """The dialect of such a request is not known: OpenAI's and Anthropic's clients read it."""
     async with serving() as (echo, _):
-        found = await talk(echo, request_)
+        found = await exchange_bytes(echo, request_)
     body = json.loads(found.partition(b"\r\n\r\n")[2])
     assert body["type"] == "error"
     assert body["error"]["type"] == "invalid_request_error"
@@ -192,7 +192,7 @@ async def test_a_head_request_has_no_body() -> None:
     """What follows on the connection is the next answer."""
     async with serving() as (echo, _):
         get = b"GET /b HTTP/1.1\r\nHost: h\r\n" + CLOSE + b"\r\n"
-        found = await talk(echo, b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n" + get)
+        found = await exchange_bytes(echo, b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n" + get)
     first, second = found.split(b"HTTP/1.1 200 OK\r\n")[1:]
     assert first.endswith(b"content-length: 3\r\n\r\n")
     assert second.endswith(b"/b ")
@@ -202,9 +202,9 @@ async def test_a_body_is_asked_for_where_the_caller_waits() -> None:
     """Expect: 100-continue is answered once the handler wants the body, not before a refusal."""
     async with serving() as (echo, _):
         head = POST + CLOSE + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n"
-        found = await talk(echo, head, b"z")
-        early = await talk(echo, head.replace(b"/echo", b"/early"))
-        old = await talk(echo, head.replace(b"HTTP/1.1", b"HTTP/1.0"), b"z")
+        found = await exchange_bytes(echo, head, b"z")
+        early = await exchange_bytes(echo, head.replace(b"/echo", b"/early"))
+        old = await exchange_bytes(echo, head.replace(b"HTTP/1.1", b"HTTP/1.0"), b"z")
     assert found.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
     assert early.startswith(b"HTTP/1.1 401 ")
     assert old.startswith(b"HTTP/1.1 200 ")  # HTTP/1.0 has no interim answers
@@ -214,7 +214,7 @@ async def test_a_stream_leaves_in_chunks() -> None:
     """Head and first piece leave together, and the end is framed."""
     async with serving() as (echo, _):
         wire = POST.replace(b"/echo", b"/pieces") + CLOSE + b"Content-Length: 2\r\n\r\nab"
-        found = await talk(echo, wire)
+        found = await exchange_bytes(echo, wire)
     head, _, body = found.partition(b"\r\n\r\n")
     assert b"transfer-encoding: chunked" in head
     assert body == b"2\r\nab\r\n" * 3 + b"3\r\nend\r\n0\r\n\r\n"
@@ -238,8 +238,8 @@ async def test_a_bug_cuts_the_connection_and_nothing_else() -> None:
     """The server serves on."""
     async with serving() as (echo, _):
         wire = POST + CLOSE + b"Content-Length: 0\r\n\r\n"
-        assert await talk(echo, wire.replace(b"/echo", b"/broken")) == b""
-        assert b"200 OK" in await talk(echo, wire)
+        assert await exchange_bytes(echo, wire.replace(b"/echo", b"/broken")) == b""
+        assert b"200 OK" in await exchange_bytes(echo, wire)
 
 
 async def test_a_reader_who_stalls_is_let_go() -> None:
@@ -263,7 +263,7 @@ async def test_an_idle_connection_ends() -> None:
     async with serving() as (echo, _):
         loop = asyncio.get_running_loop()
         began = loop.time()
-        found = await talk(echo, POST + b"Content-Length: 1\r\n\r\na")
+        found = await exchange_bytes(echo, POST + b"Content-Length: 1\r\n\r\na")
         assert b" a" in found
         assert 0.2 < loop.time() - began < 5
 
@@ -297,4 +297,4 @@ async def test_who_never_ends_the_handshake_is_let_go(tmp_path: Path, first: byt
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate(tmp_path, "localhost", -timedelta(days=1), 2))
     async with serving(tls=context) as (echo, _):
-        assert await asyncio.wait_for(talk(echo, first), 20) == b""
+        assert await asyncio.wait_for(exchange_bytes(echo, first), 20) == b""

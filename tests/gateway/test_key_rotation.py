@@ -23,7 +23,7 @@ def gate(tmp_path: Path) -> Iterator[World]:
         yield found
 
 
-def _made(gate: World, **fields: Any) -> Any:
+def _new_key(gate: World, **fields: Any) -> Any:
     made = gate.post("/v1/keys", {"name": "ci", **fields}, ADMIN)
     assert made.status == 200, made.body
     return made.json()
@@ -33,17 +33,17 @@ def _rotate(gate: World, id_: str, role: dict[str, str] | None = None, **fields:
     return gate.post(f"/v1/keys/{id_}/rotate", fields, role or ADMIN)
 
 
-def _by(key: Any) -> dict[str, str]:
+def _auth_headers(key: Any) -> dict[str, str]:
     return {"authorization": f"Bearer {key['key']}"}
 
 
 def _ask(gate: World, key: Any) -> int:
-    return gate.post("/v1/chat/completions", chat(max_tokens=20), _by(key)).status
+    return gate.post("/v1/chat/completions", chat(max_tokens=20), _auth_headers(key)).status
 
 
 def test_both_secrets_open_for_the_overlap_and_then_the_new_one(gate: World) -> None:
     """The key's id, team and budgets stay, what was used included; the old one ends to the time."""
-    old = _made(gate, team="research", budgets=[{"window": "day", "requests": 4}])
+    old = _new_key(gate, team="research", budgets=[{"window": "day", "requests": 4}])
     assert _ask(gate, old) == 200
     answer = _rotate(gate, old["id"], overlap_s=1)
     new = answer.json()
@@ -55,7 +55,7 @@ def test_both_secrets_open_for_the_overlap_and_then_the_new_one(gate: World) -> 
     time.sleep(1.1)
     assert [_ask(gate, old), _ask(gate, new)] == [401, 200]
     assert _ask(gate, new) == 429
-    (standing,) = gate.get("/v1/budgets", _by(new)).json()["data"]
+    (standing,) = gate.get("/v1/budgets", _auth_headers(new)).json()["data"]
     assert standing["spent"] == 4
     listed = gate.get("/v1/keys", ADMIN).body
     assert new["key"].encode() not in listed
@@ -63,7 +63,7 @@ def test_both_secrets_open_for_the_overlap_and_then_the_new_one(gate: World) -> 
 
 def test_without_an_overlap_the_old_one_is_out_at_once(gate: World) -> None:
     """And a second rotation ends the first's old secret, so that there are never three."""
-    first = _made(gate)
+    first = _new_key(gate)
     second = _rotate(gate, first["id"], overlap_s=0).json()
     assert [_ask(gate, first), _ask(gate, second)] == [401, 200]
     third = _rotate(gate, first["id"]).json()
@@ -78,21 +78,21 @@ def test_what_was_kept_for_the_key_is_found_with_its_new_secret(tmp_path: Path) 
     access = Access(admin=ADMIN["x-api-key"])
     ledger = str(tmp_path / "ledger.db")
     with world(access=access, ledger=ledger, cache={"ttl_s": 60}) as gate:
-        old, other = _made(gate), _made(gate)
+        old, other = _new_key(gate), _new_key(gate)
 
-        def hit(key: Any) -> bool:
-            answer = gate.post("/v1/chat/completions", chat(), _by(key))
+        def is_cache_hit(key: Any) -> bool:
+            answer = gate.post("/v1/chat/completions", chat(), _auth_headers(key))
             assert answer.status == 200
             return answer.headers.get("x-turnout-cache") == "hit"
 
-        assert [hit(old), hit(old), hit(other)] == [False, True, False]
+        assert [is_cache_hit(old), is_cache_hit(old), is_cache_hit(other)] == [False, True, False]
         new = _rotate(gate, old["id"], overlap_s=0).json()
-        assert hit(new)
+        assert is_cache_hit(new)
 
 
 def test_what_another_process_rotates_is_known_within_a_second(gate: World) -> None:
     """The new secret at once, since a key that is not known is looked up."""
-    key = _made(gate)
+    key = _new_key(gate)
     ledger: Any = gate.gateway.engine.parts.means.recorder
     (stored,) = stored_keys(ledger.store)
     secret, change = key_rotation(stored, 0, time.time_ns() // 1_000_000)
@@ -104,7 +104,7 @@ def test_what_another_process_rotates_is_known_within_a_second(gate: World) -> N
 
 def test_the_old_secret_does_not_outlive_its_key(gate: World) -> None:
     """Where the key expires within the overlap, both end then."""
-    key = _made(gate, expires_in_s=1)
+    key = _new_key(gate, expires_in_s=1)
     new = _rotate(gate, key["id"], overlap_s=3600).json()
     assert [_ask(gate, key), _ask(gate, new)] == [200, 200]
     time.sleep(1.1)
@@ -116,47 +116,47 @@ def test_the_old_secret_does_not_outlive_its_key(gate: World) -> None:
 
 def test_an_administrators_key_rotates_itself_and_its_children_alone(gate: World) -> None:
     """Another's new secret would give it what that one may."""
-    free, bound = _made(gate), _made(gate, admin=True, models=["fast"])
-    child = gate.post("/v1/keys", {"name": "child"}, _by(bound)).json()
-    refused = _rotate(gate, free["id"], _by(bound))
+    free, bound = _new_key(gate), _new_key(gate, admin=True, models=["fast"])
+    child = gate.post("/v1/keys", {"name": "child"}, _auth_headers(bound)).json()
+    refused = _rotate(gate, free["id"], _auth_headers(bound))
     assert refused.status == 400
     assert "your own key or a child of it" in refused.json()["error"]["message"]
-    assert _rotate(gate, child["id"], _by(bound)).status == 200
-    assert _rotate(gate, bound["id"], _by(bound), overlap_s=0).status == 200
-    assert _rotate(gate, bound["id"], _by(bound)).status == 401
-    assert _rotate(gate, free["id"], _by(free)).status == 403
+    assert _rotate(gate, child["id"], _auth_headers(bound)).status == 200
+    assert _rotate(gate, bound["id"], _auth_headers(bound), overlap_s=0).status == 200
+    assert _rotate(gate, bound["id"], _auth_headers(bound)).status == 401
+    assert _rotate(gate, free["id"], _auth_headers(free)).status == 403
 
 
 def test_the_same_request_again_rotates_once(gate: World) -> None:
     """By its Idempotency-Key, so that a lost answer loses no key."""
-    key = _made(gate)
-    again = {**ADMIN, "idempotency-key": "rotate-1"}
-    answers = [_rotate(gate, key["id"], again) for _ in range(2)]
+    key = _new_key(gate)
+    headers = {**ADMIN, "idempotency-key": "rotate-1"}
+    answers = [_rotate(gate, key["id"], headers) for _ in range(2)]
     assert answers[0].json() == answers[1].json()
     assert _ask(gate, answers[0].json()) == 200
 
 
 def test_a_request_is_carried_out_once_whichever_secret_sends_it(gate: World) -> None:
     """Its answer opens with the secret that it was asked with, and the other one is told so."""
-    old = _made(gate)
+    old = _new_key(gate)
     new = _rotate(gate, old["id"]).json()
     body = chat(max_tokens=20)
 
-    def again(key: Any) -> Answer:
-        once = {**_by(key), "idempotency-key": "order-1"}
+    def repeat(key: Any) -> Answer:
+        once = {**_auth_headers(key), "idempotency-key": "order-1"}
         return gate.post("/v1/chat/completions", body, once)
 
-    first = again(old)
-    refused = again(new)
+    first = repeat(old)
+    refused = repeat(new)
     assert (first.status, refused.status) == (200, 409)
     assert refused.json()["error"]["code"] == "idempotency_key_rotated"
-    assert again(old).body == first.body
+    assert repeat(old).body == first.body
     assert len(gate.upstream.invoice) == 1
 
 
 def test_a_key_is_called_otherwise(gate: World) -> None:
     """It opens as before."""
-    key = _made(gate)
+    key = _new_key(gate)
     path = f"/v1/keys/{key['id']}"
     told = gate.send("PATCH", path, b'{"name": "nightly"}', ADMIN)
     assert (told.status, told.json()["name"]) == (200, "nightly")
@@ -178,7 +178,7 @@ def test_a_key_is_called_otherwise(gate: World) -> None:
 )
 def test_mistakes_are_named(gate: World, method: str, path: str, body: bytes, said: str) -> None:
     """And change nothing."""
-    key = _made(gate)
+    key = _new_key(gate)
     refused = gate.send(method, f"/v1/keys/{key['id']}{path}", body, ADMIN)
     assert refused.status == 400
     assert said in refused.json()["error"]["message"]

@@ -197,7 +197,7 @@ def leaves(value: Any, path: Path = ()) -> Iterator[Path]:
             yield from leaves(inner, (*path, place))
 
 
-def put(body: dict[str, Any], path: Path, text: str) -> dict[str, Any]:
+def with_text_at(body: dict[str, Any], path: Path, text: str) -> dict[str, Any]:
     """A copy of the body with ``text`` at ``path``."""
     changed = copy.deepcopy(body)
     inside: Any = changed
@@ -241,7 +241,9 @@ def test_an_unsafe_sentence_is_seen_in_every_leaf(router: Router, dialect: str) 
         if path[0] in SETTINGS:
             continue
         try:
-            decision = router.route(request_of(dialect, put(BODIES[dialect], path, UNSAFE)))
+            decision = router.route(
+                request_of(dialect, with_text_at(BODIES[dialect], path, UNSAFE))
+            )
         except InvalidRequest:
             continue
         if not decision.blocked:

@@ -15,7 +15,7 @@ PATHS = {"/v1/chat/completions": chat, "/v1/messages": messages}
 DRAIN = {"on_disconnect": "drain", "drain_s": 10}
 
 
-def leave(w: World, path: str, *, stream: bool) -> None:
+def send_and_leave(w: World, path: str, *, stream: bool) -> None:
     """Sends a request and closes the connection while it is being answered."""
     body = json.dumps(PATHS[path](CODE, stream=stream)).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -27,7 +27,7 @@ def leave(w: World, path: str, *, stream: bool) -> None:
             assert soon(lambda: w.upstream.invoice)
 
 
-def settled(w: World) -> list[Any]:
+def ledger_calls(w: World) -> list[Any]:
     """The ledger's calls: status, output tokens, whether estimated."""
     recorder: Any = w.gateway.engine.parts.means.recorder
     try:
@@ -46,10 +46,10 @@ def test_a_drained_call_is_settled_at_what_the_provider_bills(
     script = {"coder": "f-drip20ms-tokens60" if stream else "f-slow1s-tokens60"}
     ledger = str(tmp_path / "ledger.db")
     with world(models=script, provider_more=DRAIN, ledger=ledger) as w:
-        leave(w, path, stream=stream)
-        assert soon(lambda: settled(w))
+        send_and_leave(w, path, stream=stream)
+        assert soon(lambda: ledger_calls(w))
         (entry,) = w.upstream.invoice
-        ((status, output, estimated),) = settled(w)
+        ((status, output, estimated),) = ledger_calls(w)
         assert entry.finished
         assert entry.peer_closed_after is None
         assert status == "cancelled"
@@ -62,12 +62,12 @@ def test_a_drain_ends_at_its_time(tmp_path: Any) -> None:
     bounded = {**DRAIN, "drain_s": 0.5}
     ledger = str(tmp_path / "ledger.db")
     with world(models={"coder": "f-drip50ms-tokens400"}, provider_more=bounded, ledger=ledger) as w:
-        leave(w, "/v1/chat/completions", stream=True)
-        assert soon(lambda: settled(w), within_s=4)
+        send_and_leave(w, "/v1/chat/completions", stream=True)
+        assert soon(lambda: ledger_calls(w), within_s=4)
         (entry,) = w.upstream.invoice
         assert soon(lambda: entry.ended_s is not None)
         assert entry.completion_tokens < 60
-        assert settled(w)[0][2]
+        assert ledger_calls(w)[0][2]
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -98,11 +98,11 @@ def test_a_reader_who_does_not_read_pauses_the_provider() -> None:
             link.connect(("127.0.0.1", w.port))
             link.sendall(head % len(body) + body)
             link.recv(100)
-            assert soon(lambda: _rests(w), within_s=25)
+            assert soon(lambda: _provider_is_idle(w), within_s=25)
             assert w.upstream.invoice[0].completion_tokens < 400_000
 
 
-def _rests(w: World) -> bool:
+def _provider_is_idle(w: World) -> bool:
     """Whether the provider makes nothing for a second."""
     made = w.upstream.invoice[0].completion_tokens
     time.sleep(1)
@@ -117,8 +117,8 @@ def test_what_a_caller_who_left_has_cost_is_counted(
     caplog.set_level("INFO", "turnout")
     script = {"coder": "f-drip20ms-tokens60" if stream else "f-slow1s-tokens60"}
     with world(models=script, ledger=str(tmp_path / "ledger.db")) as w:
-        leave(w, "/v1/chat/completions", stream=stream)
-        assert soon(lambda: settled(w))
+        send_and_leave(w, "/v1/chat/completions", stream=stream)
+        assert soon(lambda: ledger_calls(w))
         assert soon(lambda: [r for r in caplog.records if r.msg == "left"])
         counted = w.get("/metrics").body.decode()
     assert 'end="cancelled"' in counted

@@ -22,7 +22,7 @@ def body(dialect: str, question: str = FACT, **more: Any) -> dict[str, Any]:
     return chat(question, max_tokens=50, **asked)
 
 
-def sent(w: World, since: int = 0) -> list[dict[str, Any]]:
+def provider_bodies(w: World, since: int = 0) -> list[dict[str, Any]]:
     """The bodies that the provider got."""
     return [request.json() for request in w.upstream.requests[since:]]
 
@@ -38,8 +38,8 @@ def test_the_model_is_asked_again_without_them(dialect: str, family: str, *, str
             assert answer.status == 200, answer.body
             assert answer.headers["x-turnout-attempts"] == "1"
             assert "temperature" in answer.headers["x-turnout-left-out"].split(", ")
-        assert {told["model"] for told in sent(w)} == {"acme/f-picky"}
-        *refused, first, second = sent(w)
+        assert {told["model"] for told in provider_bodies(w)} == {"acme/f-picky"}
+        *refused, first, second = provider_bodies(w)
         assert len(refused) >= 1
         assert all("temperature" in told or "top_p" in told for told in refused)
         assert not {"temperature", "top_p"} & (first.keys() | second.keys())
@@ -66,7 +66,11 @@ def test_marks_of_caches_are_left_out_where_they_are_refused(place: str) -> None
             answer = w.post(PATHS["chat"], marked)
             assert (answer.status, answer.headers["x-turnout-model"]) == (200, "acme/f-unmarked")
             assert answer.headers["x-turnout-left-out"] == "cache_control"
-        assert ["cache_control" in json.dumps(told) for told in sent(w)] == [True, False, False]
+        assert ["cache_control" in json.dumps(told) for told in provider_bodies(w)] == [
+            True,
+            False,
+            False,
+        ]
         named = w.post(PATHS["chat"], {**marked, "model": "fast"})
         assert named.status == 400
         assert "cache_control" in named.json()["error"]["message"]
@@ -103,7 +107,7 @@ def test_a_model_that_is_named_gets_what_was_said() -> None:
         answer = w.post(PATHS["chat"], body("chat", model="fast"))
         assert answer.status == 400
         assert "temperature" in answer.json()["error"]["message"]
-        assert sent(w)[-1]["temperature"] == 0.2
+        assert provider_bodies(w)[-1]["temperature"] == 0.2
         assert "x-turnout-left-out" not in answer.headers
 
 
@@ -113,7 +117,7 @@ def test_others_are_sent_everything() -> None:
         assert w.post(PATHS["chat"], body("chat")).status == 200
         answer = w.post(PATHS["chat"], body("chat", CODE))
         assert "x-turnout-left-out" not in answer.headers
-        assert sent(w)[-1]["temperature"] == 0.2
+        assert provider_bodies(w)[-1]["temperature"] == 0.2
 
 
 def test_a_call_that_was_refused_for_it_costs_nothing() -> None:

@@ -37,13 +37,13 @@ def test_who_asks_little_does_not_wait_for_who_asks_much(what: str) -> None:
     """Wherever in the request the much stands: others are answered while it is read."""
     ended = threading.Event()
 
-    def long(w: World) -> None:
+    def send_long(w: World) -> None:
         w.post(*LONG[what])
         ended.set()
 
     with world(limits=Limits()) as w:
         assert w.post("/v1/chat/completions", LITTLE).status == 200
-        beside = threading.Thread(target=long, args=(w,))
+        beside = threading.Thread(target=send_long, args=(w,))
         beside.start()
         answered = 0
         while not ended.is_set():

@@ -156,17 +156,17 @@ def test_lists_that_several_headers_hold_go_on_whole() -> None:
         "anthropic-beta": ["one-2025-01-01", "two-2025-01-01"],
     }
     with world(family="anthropic") as w:
-        assert _sent_twice(w.port, told).status == 200
+        assert _send_repeated_headers(w.port, told).status == 200
         sent = w.upstream.requests[-1].headers
         assert sent["tracestate"] == "congo=t61rcWkgMzE, , rojo=00f067aa0ba902b7,x=1"
         assert sent["anthropic-beta"] == "one-2025-01-01, two-2025-01-01"
-        assert _sent_twice(w.port, {**told, "traceparent": [trace, trace]}).status == 200
+        assert _send_repeated_headers(w.port, {**told, "traceparent": [trace, trace]}).status == 200
         assert not {"traceparent", "tracestate"} & set(w.upstream.requests[-1].headers)
         limits = {**told, "x-turnout-max-cost-usd": ["0", "1"]}
-        assert _sent_twice(w.port, limits).status == 400
+        assert _send_repeated_headers(w.port, limits).status == 400
 
 
-def _sent_twice(port: int, headers: Mapping[str, list[str]]) -> http.client.HTTPResponse:
+def _send_repeated_headers(port: int, headers: Mapping[str, list[str]]) -> http.client.HTTPResponse:
     """The answer to a Messages request with as many headers of a name as it has values."""
     body = json.dumps(messages()).encode()
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)

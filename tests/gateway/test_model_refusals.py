@@ -26,7 +26,7 @@ PIECES = ("I would ", "rather not.")
 WORDS = "".join(PIECES)
 
 
-def about(dialect: ApiDialect, payload: Mapping[str, Any] | None = None) -> About:
+def about_request(dialect: ApiDialect, payload: Mapping[str, Any] | None = None) -> About:
     """A request of this dialect that was decided."""
     body = chat()
     with Router.from_config(RECIPE, environ={}) as router:
@@ -35,13 +35,13 @@ def about(dialect: ApiDialect, payload: Mapping[str, Any] | None = None) -> Abou
     return About(decision=decision, model="m", created=1, inbound=dialect.read(payload))
 
 
-def streamed(dialect: ApiDialect) -> list[dict[str, Any]]:
+def streamed_refusal(dialect: ApiDialect) -> list[dict[str, Any]]:
     """The events that the dialect makes of a streamed refusal."""
     deltas: list[tuple[dict[str, Any], str | None]] = [
         ({"refusal": piece}, None) for piece in PIECES
     ]
     decoder = OpenAIChatCodec().decoder()
-    writer = dialect.writer(about(dialect))
+    writer = dialect.writer(about_request(dialect))
     told = b""
     for delta, finish in [*deltas, ({}, "stop")]:
         event = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
@@ -54,27 +54,27 @@ def streamed(dialect: ApiDialect) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
-def whole(dialect: ApiDialect) -> Any:
+def whole_refusal(dialect: ApiDialect) -> Any:
     """What the dialect makes of a whole refusal."""
     message = {"role": "assistant", "content": None, "refusal": WORDS}
     answer = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     chunk = OpenAIChatCodec().decode(json.dumps(answer).encode())
     assert isinstance(chunk, Chunk)
-    return json.loads(dialect.whole(chunk, about(dialect)))
+    return json.loads(dialect.whole(chunk, about_request(dialect)))
 
 
 def test_messages() -> None:
     """It stops for a refusal, and says the model's words as the reason."""
-    ending = streamed(Messages())[-2]["delta"]
-    for told in (whole(Messages()), ending):
+    ending = streamed_refusal(Messages())[-2]["delta"]
+    for told in (whole_refusal(Messages()), ending):
         assert told["stop_reason"] == "refusal"
         assert told["stop_details"] == {"type": "refusal", "explanation": WORDS}
 
 
 def test_responses() -> None:
     """The message has one part, the refusal, and its pieces add up to it."""
-    events = streamed(Responses())
-    for told in (whole(Responses()), events[-1]["response"]):
+    events = streamed_refusal(Responses())
+    for told in (whole_refusal(Responses()), events[-1]["response"]):
         (item,) = told["output"]
         assert item["content"] == [{"type": "refusal", "refusal": WORDS}]
     of = {kind: [e for e in events if e["type"] == f"response.{kind}"] for kind in (
@@ -92,7 +92,7 @@ def test_text_before_it_stays(dialect: ApiDialect) -> None:
     answer = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     chunk = OpenAIChatCodec().decode(json.dumps(answer).encode())
     assert isinstance(chunk, Chunk)
-    told = dialect.whole(chunk, about(dialect))
+    told = dialect.whole(chunk, about_request(dialect))
     assert b"Well," in told
     assert WORDS.encode() in told
 
@@ -112,7 +112,7 @@ def test_why_a_claude_declined_is_told_in_other_dialects() -> None:
     answer = AnthropicCodec().decode(json.dumps({**head, **said}).encode())
     assert isinstance(answer, Chunk)
     for found in ([answer], chunks):
-        writer = Responses().writer(about(Responses()))
+        writer = Responses().writer(about_request(Responses()))
         for chunk in found:
             assert isinstance(chunk, Chunk)
             writer.write(chunk)
@@ -120,5 +120,5 @@ def test_why_a_claude_declined_is_told_in_other_dialects() -> None:
         response = writer.snapshot()
         assert response["output"][0]["content"] == [{"type": "refusal", "refusal": WORDS}]
         assert response["incomplete_details"] == {"reason": "content_filter"}
-    choice = json.loads(Chat().whole(answer, about(Chat())))["choices"][0]
+    choice = json.loads(Chat().whole(answer, about_request(Chat())))["choices"][0]
     assert (choice["finish_reason"], choice["message"]["refusal"]) == ("content_filter", WORDS)

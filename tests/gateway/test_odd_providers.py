@@ -36,12 +36,12 @@ class _Provider(BaseHTTPRequestHandler):
 def provider(message: dict[str, Any], **more: Any) -> Iterator[str]:
     """The base URL of one that always answers with this message."""
     choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
-    with serving({"choices": [choice], **more}) as base_url:
+    with serving_answer({"choices": [choice], **more}) as base_url:
         yield base_url
 
 
 @contextmanager
-def serving(answer: dict[str, Any]) -> Iterator[str]:
+def serving_answer(answer: dict[str, Any]) -> Iterator[str]:
     """The base URL of one that always answers with this."""
     handler = type("Handler", (_Provider,), {"answer": answer})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -101,7 +101,7 @@ def test_what_anthropic_searched_for_is_paid(usage: dict[str, Any], usd: float |
     content = [SEARCHED, {"type": "text", "text": "Yes."}]
     answer = {"type": "message", "content": content, "stop_reason": "end_turn", "usage": usage}
     with (
-        serving(answer) as base_url,
+        serving_answer(answer) as base_url,
         world(family="anthropic", prices=prices, provider_more={"base_url": base_url}) as w,
     ):
         told = w.post("/v1/messages", messages(model="coder")).headers["x-turnout-cost-usd"]

@@ -26,14 +26,14 @@ class Listener:
 
     def __init__(self) -> None:
         self.calls = 0
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.place = f"127.0.0.1:{self._door.getsockname()[1]}"
-        threading.Thread(target=self._count, daemon=True).start()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.place = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._accept_calls, daemon=True).start()
 
-    def _count(self) -> None:
+    def _accept_calls(self) -> None:
         while True:
             try:
-                link, _ = self._door.accept()
+                link, _ = self._socket.accept()
             except OSError:
                 return
             self.calls += 1
@@ -41,24 +41,24 @@ class Listener:
 
     def close(self) -> None:
         """Ends it."""
-        self._door.close()
+        self._socket.close()
 
 
 @pytest.fixture
-def inside() -> Iterator[Listener]:
+def forbidden_listener() -> Iterator[Listener]:
     """A listener that must not be called."""
     found = Listener()
     yield found
     found.close()
 
 
-def _places(inside: Listener) -> list[str]:
+def _address_forms(forbidden_listener: Listener) -> list[str]:
     """Ways of writing that address."""
-    port = inside.place.partition(":")[2]
+    port = forbidden_listener.place.partition(":")[2]
     return [
-        f"http://{inside.place}/v1", f"http://{inside.place}#", f"http://x@{inside.place}/",
-        f"http://0.0.0.0:{port}/", f"http://2130706433:{port}/", f"//{inside.place}/",
-        f"http://localhost:{port}/v1?", inside.place,
+        f"http://{forbidden_listener.place}/v1", f"http://{forbidden_listener.place}#", f"http://x@{forbidden_listener.place}/",
+        f"http://0.0.0.0:{port}/", f"http://2130706433:{port}/", f"//{forbidden_listener.place}/",
+        f"http://localhost:{port}/v1?", forbidden_listener.place,
     ]  # fmt: skip
 
 
@@ -80,10 +80,10 @@ HEADERS = [
 ]  # fmt: skip
 
 
-def test_no_field_and_no_header_chooses_the_place_or_the_key(inside: Listener) -> None:
+def test_no_field_and_no_header_chooses_the_place_or_the_key(forbidden_listener: Listener) -> None:
     """Whatever is called a URL or a key goes to the configured place under its key, or nowhere."""
     with world() as w:
-        for place in _places(inside):
+        for place in _address_forms(forbidden_listener):
             more: dict[str, Any] = dict.fromkeys(FIELDS, place)
             more |= {name: {"base_url": place, "api_base": place} for name in SECTIONS[:-2]}
             more |= {"metadata": {"base_url": place}, "api_key": "sk-theirs", "user": place}
@@ -95,7 +95,7 @@ def test_no_field_and_no_header_chooses_the_place_or_the_key(inside: Listener) -
             ):
                 assert w.post(path, body, named).status < 500
             assert w.post("/v1/chat/completions", chat(model=place), named).status == 404
-        assert inside.calls == 0
+        assert forbidden_listener.calls == 0
         assert w.upstream.requests
         for request in w.upstream.requests:
             assert request.headers["authorization"] == "Bearer k3y-acme"
@@ -103,9 +103,9 @@ def test_no_field_and_no_header_chooses_the_place_or_the_key(inside: Listener) -
 
 
 @pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])
-def test_a_pictures_address_is_not_fetched(inside: Listener, family: str) -> None:
+def test_a_pictures_address_is_not_fetched(forbidden_listener: Listener, family: str) -> None:
     """It goes to the provider as it came, in the words of either family."""
-    place = f"http://{inside.place}/a.png"
+    place = f"http://{forbidden_listener.place}/a.png"
     pictures = [
         {"type": "image_url", "image_url": {"url": place}},
         {"type": "text", "text": "What is this?"},
@@ -120,7 +120,7 @@ def test_a_pictures_address_is_not_fetched(inside: Listener, family: str) -> Non
         told = {"messages": [{"role": "user", "content": native}], "max_tokens": 20}
         assert w.post("/v1/messages", told).status == 200
         assert len(w.upstream.requests) == 2
-    assert inside.calls == 0
+    assert forbidden_listener.calls == 0
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_every_path_that_costs_money_stops_at_an_empty_budget(gate: World) -> No
 
 
 @contextmanager
-def _leaving(w: World, body: bytes) -> Iterator[None]:
+def _leaving_caller(w: World, body: bytes) -> Iterator[None]:
     """A caller who has asked, and who leaves when the context ends."""
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
     with socket.create_connection(("127.0.0.1", w.port)) as link:
@@ -222,15 +222,15 @@ def test_a_caller_who_leaves_early_leaves_no_hold(
         w.upstream.scripts.update(script)
         recorder: Any = w.gateway.engine.parts.means.recorder
 
-        def held() -> int:
+        def hold_count() -> int:
             try:
                 return int(recorder.store.fetch("SELECT count(*) FROM holds")[0][0])
             except Exception:  # noqa: BLE001 -- the file appears with the first request
                 return 0
 
-        with _leaving(w, json.dumps(chat(model=model, stream=True)).encode()):
-            assert soon(lambda: bool(w.upstream.requests) and held() > 0)
-        assert soon(lambda: held() == 0)
+        with _leaving_caller(w, json.dumps(chat(model=model, stream=True)).encode()):
+            assert soon(lambda: bool(w.upstream.requests) and hold_count() > 0)
+        assert soon(lambda: hold_count() == 0)
         calls = len(w.upstream.requests)
         time.sleep(0.5)
         assert len(w.upstream.requests) == calls

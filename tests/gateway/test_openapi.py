@@ -108,12 +108,12 @@ def test_every_reference_leads_somewhere() -> None:
 def test_every_list_says_what_is_in_it() -> None:
     """A generator of clients leaves out each call that has a list of it does not know what."""
 
-    def lists(node: Any) -> list[Any]:
+    def array_schemas(node: Any) -> list[Any]:
         inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-        found = [one for item in inner for one in lists(item)]
+        found = [one for item in inner for one in array_schemas(item)]
         return [*found, node] if isinstance(node, dict) and node.get("type") == "array" else found
 
-    assert [node for node in lists(DOCUMENT) if "items" not in node] == []
+    assert [node for node in array_schemas(DOCUMENT) if "items" not in node] == []
 
 
 def test_the_document_says_how_to_send_a_key() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.test_model_refusals import about
+from tests.gateway.test_model_refusals import about_request
 from tests.providers.worlds import deployment
 from turnout.core import Chunk, Request
 from turnout.gateway.dialects import ApiDialect, Chat, Messages, Responses
@@ -59,20 +59,23 @@ ITEMS = [
 DIALECTS = {"chat": Chat(), "messages": Messages(), "responses": Responses()}
 
 
-def asked(name: str, *, answer: Any = None, result: str = "") -> dict[str, Any]:
+def request_body(name: str, *, answer: Any = None, result: str = "") -> dict[str, Any]:
     """A request of this dialect, with an earlier answer and the result of its call."""
     question = {"role": "user", "content": "What is the weather?"}
     function = {"name": "forecast", "parameters": SCHEMA}
     if name == "chat":
-        told = [answer, {"role": "tool", "tool_call_id": "toolu_1", "content": result}]
+        turns = [answer, {"role": "tool", "tool_call_id": "toolu_1", "content": result}]
         tools: list[Any] = [{"type": "function", "function": function}]
-        history = [question, *(told if answer else ())]
+        history = [question, *(turns if answer else ())]
         return {"model": "auto", "messages": history, "tools": tools}
     if name == "messages":
         back = {"type": "tool_result", "tool_use_id": "toolu_1", "content": result}
-        told = [{"role": "assistant", "content": answer}, {"role": "user", "content": [back]}]
+        turns = [
+            {"role": "assistant", "content": answer},
+            {"role": "user", "content": [back]},
+        ]
         tools = [{"name": "forecast", "input_schema": SCHEMA}]
-        history = [question, *(told if answer else ())]
+        history = [question, *(turns if answer else ())]
         return {"model": "auto", "max_tokens": 9000, "messages": history, "tools": tools}
     tools = [{"type": "function", **function}]
     back = {"type": "function_call_output", "call_id": "toolu_1", "output": result}
@@ -80,17 +83,17 @@ def asked(name: str, *, answer: Any = None, result: str = "") -> dict[str, Any]:
     return {"model": "auto", "input": history, "tools": tools}
 
 
-def told(name: str, chunks: Sequence[Chunk], *, stream: bool) -> Any:
+def client_history(name: str, chunks: Sequence[Chunk], *, stream: bool) -> Any:
     """What a client of this dialect puts together and sends back."""
     dialect: ApiDialect = DIALECTS[name]
-    facts = about(dialect, asked(name))
+    facts = about_request(dialect, request_body(name))
     if not stream:
         body = json.loads(dialect.whole(chunks[0], facts))
         return _answer(name, body)
     writer = dialect.writer(facts)
     sent = b"".join([*map(writer.write, chunks), writer.end()]).decode()
     lines = [line[6:] for line in sent.splitlines() if line.startswith("data: {")]
-    return _joined(name, [json.loads(line) for line in lines])
+    return _joined_pieces(name, [json.loads(line) for line in lines])
 
 
 def _answer(name: str, body: Mapping[str, Any]) -> Any:
@@ -99,7 +102,7 @@ def _answer(name: str, body: Mapping[str, Any]) -> Any:
     return body["content"] if name == "messages" else body["output"]
 
 
-def _joined(name: str, events: Sequence[Mapping[str, Any]]) -> Any:
+def _joined_pieces(name: str, events: Sequence[Mapping[str, Any]]) -> Any:
     """As the clients do: by index where there is one, pieces of text in their order."""
     if name == "responses":
         return [e["item"] for e in events if e["type"] == "response.output_item.done"]
@@ -132,10 +135,10 @@ def _blocks(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 blocks[-1]["text"] += delta["text"]
             case "input_json_delta":
                 blocks[-1]["partial"] += delta["partial_json"]
-    return [_settled(block) for block in blocks]
+    return [_with_parsed_input(block) for block in blocks]
 
 
-def _settled(block: dict[str, Any]) -> dict[str, Any]:
+def _with_parsed_input(block: dict[str, Any]) -> dict[str, Any]:
     partial = block.pop("partial")
     return {**block, "input": json.loads(partial)} if block["type"] == "tool_use" else block
 
@@ -200,10 +203,10 @@ def chunks_of(codec: Any, *, stream: bool) -> list[Chunk]:
     return found
 
 
-def sent_back(name: str, where: tuple[Any, str, str], answer: Any) -> dict[str, Any]:
+def next_provider_body(name: str, where: tuple[Any, str, str], answer: Any) -> dict[str, Any]:
     """What the model gets of the next request, in which its answer comes back."""
     codec, base_url, model = where
-    inbound = DIALECTS[name].read(asked(name, answer=answer, result="sunny"))
+    inbound = DIALECTS[name].read(request_body(name, answer=answer, result="sunny"))
     request = Request(
         id="r", body=inbound.body, native=inbound.native, dialect=DIALECTS[name].name, model="auto"
     )
@@ -212,14 +215,14 @@ def sent_back(name: str, where: tuple[Any, str, str], answer: Any) -> dict[str, 
     return body
 
 
-def bare(items: Sequence[Mapping[str, Any]]) -> list[Any]:
+def without_ids(items: Sequence[Mapping[str, Any]]) -> list[Any]:
     """What items say, without what only says where they are from."""
     found = []
     for item in items:
-        told = {k: v for k, v in item.items() if k not in ("id", "status", "role")}
-        if told.get("type") == "message" and not isinstance(told["content"], str):
-            told["content"] = "".join(part["text"] for part in told["content"])
-        found.append(told)
+        content = {k: v for k, v in item.items() if k not in ("id", "status", "role")}
+        if content.get("type") == "message" and not isinstance(content["content"], str):
+            content["content"] = "".join(part["text"] for part in content["content"])
+        found.append(content)
     return found
 
 
@@ -227,8 +230,8 @@ def bare(items: Sequence[Mapping[str, Any]]) -> list[Any]:
 @pytest.mark.parametrize("name", ["chat", "responses"])
 def test_claudes_thoughts_go_back_where_they_stood(name: str, *, stream: bool) -> None:
     """Redacted ones too, between what was said and called, as Anthropic's API wants them."""
-    answer = told(name, chunks_of(CLAUDES[0], stream=stream), stream=stream)
-    body = sent_back(name, CLAUDES, answer)
+    answer = client_history(name, chunks_of(CLAUDES[0], stream=stream), stream=stream)
+    body = next_provider_body(name, CLAUDES, answer)
     assert body["messages"][1] == {"role": "assistant", "content": BLOCKS}
 
 
@@ -236,9 +239,11 @@ def test_claudes_thoughts_go_back_where_they_stood(name: str, *, stream: bool) -
 @pytest.mark.parametrize("name", ["chat", "messages"])
 def test_openais_thoughts_go_back_where_they_stood(name: str, *, stream: bool) -> None:
     """Each is an item of its own, in the order in which they came."""
-    answer = told(name, chunks_of(OPENAIS[0], stream=stream), stream=stream)
-    found = bare(sent_back(name, OPENAIS, answer)["input"])[1:-1]
-    assert found == bare([{**i, "content": "One moment."} if "content" in i else i for i in ITEMS])
+    answer = client_history(name, chunks_of(OPENAIS[0], stream=stream), stream=stream)
+    found = without_ids(next_provider_body(name, OPENAIS, answer)["input"])[1:-1]
+    assert found == without_ids(
+        [{**i, "content": "One moment."} if "content" in i else i for i in ITEMS]
+    )
 
 
 @pytest.mark.parametrize("where", [CLAUDES, OPENAIS], ids=["claude", "openai"])
@@ -247,9 +252,9 @@ def test_another_model_gets_neither_thoughts_nor_marks(
     name: str, where: tuple[Any, str, str]
 ) -> None:
     """What was said and called arrives, once."""
-    answer = told(name, chunks_of(where[0], stream=True), stream=True)
+    answer = client_history(name, chunks_of(where[0], stream=True), stream=True)
     other = OpenAIChatCodec(mark="f" * 12), "https://api.openai.com/v1", "gpt-4.1"
-    _, said, result = sent_back(name, other, answer)["messages"]
+    _, said, result = next_provider_body(name, other, answer)["messages"]
     call = {"name": "forecast", "arguments": said["tool_calls"][0]["function"]["arguments"]}
     assert json.loads(call["arguments"]) == ARGUMENTS
     tool_call = {"id": "toolu_1", "type": "function", "function": call}
@@ -259,7 +264,7 @@ def test_another_model_gets_neither_thoughts_nor_marks(
 
 def test_an_item_is_done_before_another_begins() -> None:
     """As at OpenAI: clients join an item's pieces by where they stand in the stream."""
-    facts = about(Responses(), asked("responses"))
+    facts = about_request(Responses(), request_body("responses"))
     writer = Responses().writer(facts)
     chunks = chunks_of(CLAUDES[0], stream=True)
     sent = b"".join([*map(writer.write, chunks), writer.end()]).decode()
@@ -280,7 +285,8 @@ def test_an_item_is_done_before_another_begins() -> None:
 def test_a_whole_answer_says_what_its_stream_says(name: str) -> None:
     """Nothing more, and in the same order."""
     whole, streamed = (
-        told(name, chunks_of(OPENAIS[0], stream=stream), stream=stream) for stream in (False, True)
+        client_history(name, chunks_of(OPENAIS[0], stream=stream), stream=stream)
+        for stream in (False, True)
     )
     if name == "chat":
         assert all(whole[field] == streamed[field] for field in streamed)
@@ -294,7 +300,7 @@ def test_pages_that_a_chat_model_cites_reach_responses() -> None:
     page = {"start_index": 0, "end_index": 4, "title": "Rails", "url": "https://example.org/"}
     told_in_chat = [{"type": "url_citation", "url_citation": page}]
     answer = {"role": "assistant", "content": "Yes.", "annotations": told_in_chat}
-    codec, facts = OpenAIChatCodec(), about(Responses(), asked("responses"))
+    codec, facts = OpenAIChatCodec(), about_request(Responses(), request_body("responses"))
     choice = {"index": 0, "message": answer, "finish_reason": "stop"}
     whole = codec.decode(json.dumps({"choices": [choice]}).encode())
     assert isinstance(whole, Chunk)

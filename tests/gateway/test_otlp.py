@@ -120,15 +120,15 @@ def ask(served: Served, path: str, body: Any) -> tuple[int, bytes, float]:
     return found
 
 
-def values(span: Span) -> dict[str, Any]:
+def attributes_of(span: Span) -> dict[str, Any]:
     """A span's attributes as plain values."""
-    return {pair.key: _plain(pair.value) for pair in span.attributes}
+    return {pair.key: _plain_value(pair.value) for pair in span.attributes}
 
 
-def _plain(value: AnyValue) -> Any:
+def _plain_value(value: AnyValue) -> Any:
     kind = value.WhichOneof("value")
     if kind == "array_value":
-        return [_plain(one) for one in value.array_value.values]
+        return [_plain_value(one) for one in value.array_value.values]
     return getattr(value, kind or "string_value")
 
 
@@ -164,7 +164,7 @@ def test_spans_of_the_conventions_arrive_without_content_or_secrets(collector: C
         "decide",
         "decide",
     ]
-    found = {span.name: values(span) for span in spans}
+    found = {span.name: attributes_of(span) for span in spans}
     call, failed, decision = found["chat acme/fast"], found["chat f-500"], found["decide"]
     assert call["gen_ai.operation.name"] == "chat"
     assert call["gen_ai.provider.name"] == "acme"
@@ -204,7 +204,7 @@ def test_a_collector_in_trouble_does_not_touch_answers(trouble: str) -> None:
     """Nobody listens, nobody answers, or all is refused: requests go on, and the stop is soon."""
     with _collector() as collector, FaultyUpstream() as upstream:
         collector.wait_s, collector.status = (60, 200) if trouble == "slow" else (0, 503)
-        endpoint = f"http://127.0.0.1:{_closed()}" if trouble == "down" else collector.root
+        endpoint = f"http://127.0.0.1:{_closed_port()}" if trouble == "down" else collector.root
         environ = {
             **SOON,
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
@@ -262,7 +262,7 @@ def test_the_configuration_has_the_last_word(caplog: pytest.LogCaptureFixture) -
         load_mapping({**BASE, "telemetry": {"endpoint": "collector:4318"}})
 
 
-def _closed() -> int:
+def _closed_port() -> int:
     """A port where nobody listens."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from tests.gateway.test_model_refusals import about
+from tests.gateway.test_model_refusals import about_request
 from tests.gateway.world import chat
 from turnout.core import Chunk
 from turnout.gateway.dialects import ApiDialect
@@ -26,11 +26,11 @@ def call(index: int | None, arguments: str, ident: str | None = None, name: str 
     return {**numbered, **named, "function": function}
 
 
-def streamed(
+def streamed_events(
     dialect: ApiDialect, *pieces: Call | list[Call] | str, finish: str = "tool_calls"
 ) -> list[dict[str, Any]]:
     """The events that the dialect makes of a stream of these pieces; a text is content."""
-    decoder, writer = OpenAIChatCodec().decoder(), dialect.writer(about(dialect))
+    decoder, writer = OpenAIChatCodec().decoder(), dialect.writer(about_request(dialect))
     told = b""
     deltas: list[dict[str, Any]] = [
         {"content": piece}
@@ -100,7 +100,7 @@ def test_mixed_pieces_reach_messages_one_call_after_the_other(
     pieces: list[Any], told: list[tuple[str, str]]
 ) -> None:
     """It has one block open at a time; such a stream broke off there."""
-    events = streamed(Messages(), *pieces)
+    events = streamed_events(Messages(), *pieces)
     assert blocks(events) == told
     assert events[-2]["delta"]["stop_reason"] == "tool_use"
     assert events[-1]["type"] == "message_stop"
@@ -108,7 +108,7 @@ def test_mixed_pieces_reach_messages_one_call_after_the_other(
 
 def test_a_call_is_told_as_it_comes() -> None:
     """What is whole makes way at once, so the last call does not wait for the stream's end."""
-    decoder, writer = OpenAIChatCodec().decoder(), Messages().writer(about(Messages()))
+    decoder, writer = OpenAIChatCodec().decoder(), Messages().writer(about_request(Messages()))
     told = []
     for piece in (call(0, "{}", "a"), call(1, '{"y"', "b")):
         event = {"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]}
@@ -121,7 +121,7 @@ def test_a_call_is_told_as_it_comes() -> None:
 
 def test_a_call_that_goes_on_after_its_end_is_no_clean_end() -> None:
     """Its block is closed; what is lost is told."""
-    events = streamed(Messages(), call(0, "{", "a"), "text", call(0, "}"))
+    events = streamed_events(Messages(), call(0, "{", "a"), "text", call(0, "}"))
     assert events[-1]["type"] == "error"
     assert "continued a tool call after its end" in events[-1]["error"]["message"]
 
@@ -133,7 +133,7 @@ def test_calls_without_a_number_of_their_own_stay_apart(
 ) -> None:
     """Some providers number none, or all alike: the second was lost in the first."""
     pieces = [call(index, "{", "a"), call(index, "}"), call(index, "{}", "b", "g")]
-    events = streamed(dialect, *pieces)
+    events = streamed_events(dialect, *pieces)
     if isinstance(dialect, Messages):
         assert blocks(events) == [("a", "{}"), ("b", "{}")]
     elif isinstance(dialect, Responses):
@@ -150,14 +150,14 @@ def test_calls_without_a_number_of_their_own_stay_apart(
 def test_numbers_that_are_fit_stay() -> None:
     """In any order, and where an id comes with each piece, or changes without a name."""
     pieces = [call(1, "{", "b"), call(0, "{}", "a"), call(1, "", "b"), {**call(1, "}"), "id": "z"}]
-    events = streamed(Chat(), *pieces)
+    events = streamed_events(Chat(), *pieces)
     deltas = [choice["delta"] for event in events for choice in event["choices"]]
     assert [c["index"] for d in deltas for c in d.get("tool_calls", ())] == [1, 0, 1, 1]
 
 
 def test_calls_are_the_reason_where_a_server_names_none() -> None:
     """Local servers end them as any text, and callers of Messages go by the reason."""
-    assert streamed(Messages(), call(0, "{}", "a"), finish="stop")[-2]["delta"] == {
+    assert streamed_events(Messages(), call(0, "{}", "a"), finish="stop")[-2]["delta"] == {
         "stop_reason": "tool_use",
         "stop_sequence": None,
     }
@@ -165,7 +165,7 @@ def test_calls_are_the_reason_where_a_server_names_none() -> None:
     answer = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     chunk = OpenAIChatCodec().decode(json.dumps(answer).encode())
     assert isinstance(chunk, Chunk)
-    told = json.loads(Messages().whole(chunk, about(Messages())))
+    told = json.loads(Messages().whole(chunk, about_request(Messages())))
     assert told["stop_reason"] == "tool_use"
 
 
@@ -184,7 +184,7 @@ def test_the_stop_that_a_server_names_is_the_reason(
 ) -> None:
     """As vLLM and SGLang tell it, where it is one that the caller gave; whole and streamed."""
     asked = Messages().read({**chat(), "max_tokens": 9, "stop_sequences": ["END"]})
-    known = structs.replace(about(Messages()), inbound=asked)
+    known = structs.replace(about_request(Messages()), inbound=asked)
     choice = {"index": 0, "finish_reason": "stop", **end}
     answer = {"choices": [{**choice, "message": {"role": "assistant", "content": "One"}}]}
     chunk = OpenAIChatCodec().decode(json.dumps(answer).encode())

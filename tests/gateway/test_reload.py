@@ -97,7 +97,7 @@ async def test_a_rate_limit_that_is_met_during_a_reload_is_kept_to() -> None:
             await engine.aclose()
 
 
-def _change(served: Served, settings: dict[str, Any], says: str = "reloaded") -> None:
+def _write_and_wait(served: Served, settings: dict[str, Any], says: str = "reloaded") -> None:
     """Writes the file, and waits until the log says what became of it."""
     before = served.log().count(says)
     served.config_path.write_text(yaml.safe_dump({"ledger": "off", **settings}))
@@ -117,9 +117,9 @@ def test_origins_are_those_of_the_file_as_it_is() -> None:
     page = {"origin": "https://app.example.org"}
     with FaultyUpstream() as upstream, serving(config(upstream)) as served:
         assert _status(served, page) == 403
-        _change(served, config(upstream, serve={"origins": [page["origin"]]}))
+        _write_and_wait(served, config(upstream, serve={"origins": [page["origin"]]}))
         assert _status(served, page) == 200
-        _change(served, config(upstream))
+        _write_and_wait(served, config(upstream))
         assert _status(served, page) == 403
 
 
@@ -166,7 +166,7 @@ def test_a_ledger_that_is_left_stays_ours_until_its_streams_are_settled(tmp_path
             link.request("POST", "/v1/chat/completions", body)
             stream = link.getresponse()
             stream.read(100)
-            _change(served, {**made, "ledger": str(two)})
+            _write_and_wait(served, {**made, "ledger": str(two)})
             for _ in range(3):
                 assert not _is_free(one)
                 time.sleep(0.5)
@@ -184,11 +184,15 @@ def test_a_ledger_that_another_gateway_has_is_not_taken(tmp_path: Path) -> None:
     with FaultyUpstream() as upstream:
         with serving(config(upstream, ledger=str(tmp_path / "one.db"))) as served:
             with FileOwner(str(tmp_path / "two.db")):
-                _change(served, config(upstream, ledger=str(tmp_path / "two.db")), "is not used")
+                _write_and_wait(
+                    served, config(upstream, ledger=str(tmp_path / "two.db")), "is not used"
+                )
                 assert "has a gateway already" in served.log()
                 assert _status(served) == 200
                 assert owner_address(str(tmp_path / "one.db")) is not None
-            _change(served, config(upstream, ledger=str(tmp_path / "two.db"), default="coder"))
+            _write_and_wait(
+                served, config(upstream, ledger=str(tmp_path / "two.db"), default="coder")
+            )
             assert _status(served) == 200
             assert owner_address(str(tmp_path / "two.db")) is not None
 
@@ -200,7 +204,7 @@ def test_a_ledger_that_cannot_be_opened_is_not_taken(tmp_path: Path, place: str)
     place = place if "://" in place else str(tmp_path / place)
     with FaultyUpstream() as upstream:
         with serving(config(upstream, ledger=str(tmp_path / "one.db"))) as served:
-            _change(served, config(upstream, ledger=place), "is not used")
+            _write_and_wait(served, config(upstream, ledger=place), "is not used")
             assert _status(served) == 200
 
 
@@ -261,5 +265,5 @@ def test_an_address_that_others_reach_opens_by_keys_alone_whatever_ledger_it_has
         key = {"authorization": f"Bearer {secret}"}
         with serving(settings, options=["--host", "0.0.0.0"]) as served:  # noqa: S104
             assert [_status(served, given) for given in ({}, key)] == [401, 200]
-            _change(served, {**settings, "ledger": str(tmp_path / "none.db")})
+            _write_and_wait(served, {**settings, "ledger": str(tmp_path / "none.db")})
             assert [_status(served, given) for given in ({}, key)] == [401, 401]

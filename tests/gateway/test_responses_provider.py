@@ -14,7 +14,7 @@ SECRET = "encrypted+by+acme/coder=="
 NEXT = "go on, nonce: n8"
 
 
-def ended(dialect: str, answer: Answer) -> Any:
+def history_of(dialect: str, answer: Answer) -> Any:
     """The answer's message, blocks or items, as its caller keeps them for the next turn."""
     if answer.headers["content-type"].startswith("text/event-stream"):
         events = [json.loads(data) for _, data in answer.events() if data != "[DONE]"]
@@ -47,7 +47,7 @@ def _blocks(events: list[Any]) -> list[dict[str, Any]]:
     return blocks
 
 
-def continued(dialect: str, asked: dict[str, Any], said: Any) -> dict[str, Any]:
+def next_request(dialect: str, asked: dict[str, Any], said: Any) -> dict[str, Any]:
     """The next turn."""
     if dialect == "responses":
         begun = {"role": "user", "content": asked["input"]}
@@ -62,8 +62,8 @@ def test_thoughts_go_back_to_the_model_that_had_them(dialect: str, *, stream: bo
     """In what it encrypted them to, which its provider would refuse of another model's."""
     with world(family=FAMILY) as w:
         asked = body_of(dialect, "reasoning") | {"stream": stream}
-        said = ended(dialect, w.post(PATHS[dialect], asked))
-        more = continued(dialect, asked, said)
+        said = history_of(dialect, w.post(PATHS[dialect], asked))
+        more = next_request(dialect, asked, said)
         for model, kept in (("coder", True), ("strong", False)):
             answer = w.post(PATHS[dialect], more | {"model": model, "stream": False})
             assert answer.status == 200, answer.body

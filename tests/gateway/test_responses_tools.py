@@ -20,7 +20,7 @@ SEARCH = {
 PARALLEL = {"fast": "acme/f-parallel", "coder": "acme/f-parallel", "strong": "acme/f-parallel"}
 
 
-def asked(w: World, **more: Any) -> Answer:
+def ask_with_namespace(w: World, **more: Any) -> Answer:
     """A request with the namespace."""
     return w.post("/v1/responses", {"model": "auto", "input": CODE, "tools": [CRM], **more})
 
@@ -35,7 +35,7 @@ def names(body: Any) -> list[str]:
 def test_a_namespace_comes_back_apart(family: str, *, stream: bool) -> None:
     """Each of its tools is a function for the model, and its calls name both for the caller."""
     with world(family=family, models=PARALLEL) as w:
-        answer = asked(w, stream=stream)
+        answer = ask_with_namespace(w, stream=stream)
         assert names(w.sent()) == ["crm__find", "crm__patch"]
     if stream:
         events = [json.loads(data) for _, data in answer.events()]
@@ -66,7 +66,7 @@ def test_its_calls_of_before_go_up_under_the_same_name() -> None:
         {"type": "function_call_output", "call_id": "c1", "output": "done"},
     ]
     with world() as w:
-        assert asked(w, input=items, tools=[{**CRM, "tools": [long]}]).status == 200
+        assert ask_with_namespace(w, input=items, tools=[{**CRM, "tools": [long]}]).status == 200
         body = w.sent()
     (name,) = names(body)
     assert len(name) == 64
@@ -77,17 +77,17 @@ def test_one_of_a_namespace_can_be_demanded_or_allowed() -> None:
     """By both its names."""
     one = {"type": "function", "name": "find", "namespace": "crm"}
     with world() as w:
-        assert asked(w, tool_choice=one).status == 200
+        assert ask_with_namespace(w, tool_choice=one).status == 200
         assert w.sent()["tool_choice"]["function"]["name"] == "crm__find"
         allowed = {"type": "allowed_tools", "mode": "auto", "tools": [one]}
-        assert asked(w, tool_choice=allowed).status == 200
+        assert ask_with_namespace(w, tool_choice=allowed).status == 200
         assert names(w.sent()) == ["crm__find"]
 
 
 def test_a_callers_search_for_tools_is_a_function() -> None:
     """Its call comes back as a search, and what it found can be called from then on."""
     with world(models=PARALLEL) as w:
-        (call,) = asked(w, tools=[SEARCH]).json()["output"]
+        (call,) = ask_with_namespace(w, tools=[SEARCH]).json()["output"]
         assert (call["type"], call["execution"]) == ("tool_search_call", "client")
         assert isinstance(call["arguments"]["query"], str)
         found = {
@@ -97,7 +97,7 @@ def test_a_callers_search_for_tools_is_a_function() -> None:
             "tools": [CRM],
         }
         items = [{"role": "user", "content": CODE}, call, found, {"role": "user", "content": CODE}]
-        again = asked(w, tools=[SEARCH], input=items)
+        again = ask_with_namespace(w, tools=[SEARCH], input=items)
         body = w.sent()
     assert names(body) == ["tool_search", "crm__find", "crm__patch"]
     _, before, result, _ = body["messages"]
@@ -110,7 +110,7 @@ def test_a_providers_search_has_nothing_left_to_find() -> None:
     """Tools that wait to be found are shown at once."""
     with world() as w:
         later = {**FIND, "defer_loading": True}
-        assert asked(w, tools=[later, {"type": "tool_search"}]).status == 200
+        assert ask_with_namespace(w, tools=[later, {"type": "tool_search"}]).status == 200
         assert names(w.sent()) == ["find"]
 
 
@@ -118,7 +118,7 @@ def test_tools_may_come_with_the_input() -> None:
     """As some clients send them, in an item that is no message."""
     items = [{"type": "additional_tools", "tools": [CRM]}, {"role": "user", "content": CODE}]
     with world() as w:
-        assert asked(w, input=items, tools=[]).status == 200
+        assert ask_with_namespace(w, input=items, tools=[]).status == 200
         assert names(w.sent()) == ["crm__find", "crm__patch"]
         assert len(w.sent()["messages"]) == 1
 
@@ -135,7 +135,7 @@ def test_tools_may_come_with_the_input() -> None:
 def test_what_cannot_be_told_apart_is_refused(tools: list[Any], says: str) -> None:
     """And where a client declares a tool of its provider's on its own, how it is told not to."""
     with world() as w:
-        refused = asked(w, tools=tools)
+        refused = ask_with_namespace(w, tools=tools)
         assert w.upstream.requests == []
     assert refused.status == 400
     assert says in refused.json()["error"]["message"]
@@ -159,7 +159,7 @@ def test_results_follow_their_calls(family: str) -> None:
         {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {}},
     ]
     with world(family=family) as w:
-        assert asked(w, input=items, tools=[FIND]).status == 200
+        assert ask_with_namespace(w, input=items, tools=[FIND]).status == 200
         told = w.sent()["messages"]
     if family == "openai":
         roles = ["user", "assistant", "tool", "assistant", "tool", "user"]
@@ -179,7 +179,7 @@ def test_a_tool_may_tell_something_uncalled() -> None:
         "output": "Build a yard.",
     }
     with world() as w:
-        assert asked(w, input=[{"role": "user", "content": CODE}, told]).status == 200
+        assert ask_with_namespace(w, input=[{"role": "user", "content": CODE}, told]).status == 200
         *_, last = w.sent()["messages"]
     assert last["role"] == "user"
     assert [part["text"] for part in last["content"]] == ["agent__goal:", "Build a yard."]

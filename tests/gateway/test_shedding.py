@@ -49,18 +49,18 @@ def test_a_process_without_free_descriptors_lives_and_recovers(tmp_path: Path) -
     with FaultyUpstream() as upstream:
         settings = config(upstream, timeouts=PATIENT, ledger=str(tmp_path / "ledger.db"))
         with serving(settings) as served:
-            assert _asked(served.port) == 200
+            assert _status(served.port) == 200
             resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (64, 64))
             many = [socket.create_connection(("127.0.0.1", served.port), 10) for _ in range(150)]
             time.sleep(1)
             assert served.process.poll() is None
             for link in many:
                 link.close()
-            assert soon(lambda: _asked(served.port) == 200)
+            assert soon(lambda: _status(served.port) == 200)
             assert served.process.poll() is None
 
 
-def _asked(port: int) -> int | None:
+def _status(port: int) -> int | None:
     """The status of a request on a connection of its own; None where there is no answer."""
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:

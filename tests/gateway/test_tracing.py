@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.gateway.test_leaving import leave
+from tests.gateway.test_leaving import send_and_leave
 from tests.gateway.world import World, chat, messages, world
 from tests.runtime.world import CODE, UNSAFE
 from tests.waiting import soon
@@ -20,7 +20,7 @@ from turnout.gateway.tracing import Traces, traces_of
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def traced(w: World) -> InMemorySpanExporter:
+def span_exporter(w: World) -> InMemorySpanExporter:
     """What the gateway writes from now on."""
     kept = InMemorySpanExporter()
     provider = TracerProvider()
@@ -40,7 +40,7 @@ def spans(kept: InMemorySpanExporter) -> dict[str, list[Any]]:
 def test_a_request_its_decision_and_each_call_are_spans_of_one_trace() -> None:
     """The caller's trace goes on: request, decision, failed and answering call, times in order."""
     with world(models={"coder": "f-500"}, retries={"retries": 0}) as w:
-        kept = traced(w)
+        kept = span_exporter(w)
         body = chat(CODE, temperature=0.2, max_tokens=50)
         assert w.post("/v1/chat/completions", body, {"traceparent": PARENT}).status == 200
         upstream = w.upstream.requests[-1].headers["traceparent"]
@@ -76,7 +76,7 @@ def test_a_request_its_decision_and_each_call_are_spans_of_one_trace() -> None:
 def test_a_request_that_no_model_answered_says_why(script: str, kind: str) -> None:
     """Also the one whose stream broke off, which was a 200."""
     with world(models={"coder": script}, retries={"retries": 0}) as w:
-        kept = traced(w)
+        kept = span_exporter(w)
         w.post("/v1/chat/completions", chat(CODE, model="coder", stream=True))
         assert soon(lambda: "chat coder" in spans(kept))
     (request,) = spans(kept)["chat coder"]
@@ -88,7 +88,7 @@ def test_no_span_holds_content_or_keys() -> None:
     """Neither the prompt nor the answer nor a key is anywhere in a trace."""
     canary = "canary-7781"
     with world() as w:
-        kept = traced(w)
+        kept = span_exporter(w)
         answer = w.post("/v1/messages", messages(f"Say {canary} twice", stream=True))
         assert answer.status == 200
     written = " ".join(str(dict(s.attributes or {})) for s in kept.get_finished_spans())
@@ -100,7 +100,7 @@ def test_no_span_holds_content_or_keys() -> None:
 def test_a_refused_and_a_blocked_request_are_traced_too() -> None:
     """A wrong model name is an error span; a blocked request has a decision and no call."""
     with world() as w:
-        kept = traced(w)
+        kept = span_exporter(w)
         w.post("/v1/chat/completions", chat(model="nobody"))
         w.post("/v1/chat/completions", chat(UNSAFE))
     found = spans(kept)
@@ -116,7 +116,7 @@ def test_names_that_callers_make_up_are_in_no_spans_name_and_no_label() -> None:
     """There are as many of them as callers like, and each would be kept; an attribute tells one."""
     made_up = [f"made-up-{n}" for n in range(5)]
     with world() as w:
-        kept = traced(w)
+        kept = span_exporter(w)
         for path in ("/v1/chat/completions", "/v1/embeddings"):
             for name in made_up:
                 assert w.post(path, chat(model=name, input="?")).status == 404
@@ -145,8 +145,8 @@ def test_without_it_nothing_of_opentelemetry_is_needed(monkeypatch: pytest.Monke
 def test_a_caller_who_left_has_spans_of_his_calls() -> None:
     """With what they have cost until then."""
     with world(models={"coder": "f-drip20ms-tokens60"}) as w:
-        kept = traced(w)
-        leave(w, "/v1/chat/completions", stream=True)
+        kept = span_exporter(w)
+        send_and_leave(w, "/v1/chat/completions", stream=True)
         assert soon(lambda: "chat auto" in spans(kept))
     found = spans(kept)
     ((request,), (call,)) = found["chat auto"], found["chat f-drip20ms-tokens60"]
@@ -160,7 +160,7 @@ def test_a_label_is_a_span_though_its_request_is_refused() -> None:
     """By what no model can take, after the label was paid."""
     label = {"classifier": {"kind": "llm", "model": "coder", "deadline_s": 20}}
     with world(**label) as w:
-        kept = traced(w)
+        kept = span_exporter(w)
         answer = w.post("/v1/chat/completions", chat(CODE, max_tokens=10**7))
         assert answer.status == 400
     found = spans(kept)

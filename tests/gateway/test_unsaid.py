@@ -132,14 +132,16 @@ def body_of(dialect: str, **more: Any) -> dict[str, Any]:
     return {"model": "coder", "messages": [{"role": "user", "content": "n1"}], **cap, **more}
 
 
-def asked(w: World, dialect: str, body: dict[str, Any]) -> tuple[Answer, dict[str, Any]]:
+def answer_and_provider_body(
+    w: World, dialect: str, body: dict[str, Any]
+) -> tuple[Answer, dict[str, Any]]:
     """The answer, and the last body that a provider got for it."""
     w.upstream.requests.clear()
     answer = w.post(PATHS[dialect], body)
     return answer, w.sent() if w.upstream.requests else {}
 
 
-def told(answer: Answer) -> list[str]:
+def left_out_names(answer: Answer) -> list[str]:
     """The names in the header."""
     return [name for name in answer.headers.get("x-turnout-left-out", "").split(", ") if name]
 
@@ -152,10 +154,12 @@ def test_each_field_is_heard_or_told_of(
 ) -> None:
     """A provider's body changes with it, or the header names it, or a 400 does, with the field."""
     family, w = served
-    plain, without = asked(w, dialect, body_of(dialect))
+    plain, without = answer_and_provider_body(w, dialect, body_of(dialect))
     assert plain.status == 200
-    assert told(plain) == []
-    answer, body = asked(w, dialect, body_of(dialect, **{field: FIELDS[dialect][field]}))
+    assert left_out_names(plain) == []
+    answer, body = answer_and_provider_body(
+        w, dialect, body_of(dialect, **{field: FIELDS[dialect][field]})
+    )
     if answer.status != 200:
         assert answer.status == 400
         error = answer.json()["error"]
@@ -164,15 +168,15 @@ def test_each_field_is_heard_or_told_of(
         return
     native = (dialect, family) in {("messages", "anthropic"), ("responses", "openai-responses")}
     if native or body == without:
-        assert (told(answer) == []) == (body != without)
+        assert (left_out_names(answer) == []) == (body != without)
     if body == without:
-        assert told(answer) == [field]
+        assert left_out_names(answer) == [field]
     for inner in INNER.get(field, ()):
         if not native and dialect != "chat":
-            assert inner in told(answer)
+            assert inner in left_out_names(answer)
 
 
-def turn(content: Any, role: str = "user") -> dict[str, Any]:
+def message(content: Any, role: str = "user") -> dict[str, Any]:
     """A message."""
     return {"role": role, "content": content}
 
@@ -181,7 +185,7 @@ MARKED = {"type": "text", "text": "n1", "cache_control": EPHEMERAL}
 IMAGE = {"url": "data:image/png;base64,AAAA", "detail": "high"}
 SPECIAL = {"type": "tool_use", "id": "t1", "name": "forecast", "input": {}}
 RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": "n1", "cache_control": EPHEMERAL}
-SPOKEN = [turn("n1"), {"role": "assistant", "audio": {"id": "audio_1"}}, turn("n2")]
+SPOKEN = [message("n1"), {"role": "assistant", "audio": {"id": "audio_1"}}, message("n2")]
 SEARCHED = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}
 FILE = {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}
 CITED = {**FILE, "citations": {"enabled": True}}
@@ -193,7 +197,7 @@ CHAT_TOOL = {"type": "function", "function": FUNCTION}
 INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
     "mark": (
         "messages",
-        {"messages": [turn([MARKED])]},
+        {"messages": [message([MARKED])]},
         {"openai": ["cache_control"], "openai-responses": ["cache_control"], "anthropic": []},
     ),
     "mark of instructions": (
@@ -208,22 +212,25 @@ INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
     ),
     "mark of a result": (
         "messages",
-        {"messages": [turn("n1"), turn([SPECIAL], "assistant"), turn([RESULT])], "tools": [TOOL]},
+        {
+            "messages": [message("n1"), message([SPECIAL], "assistant"), message([RESULT])],
+            "tools": [TOOL],
+        },
         {"openai": ["cache_control"], "openai-responses": ["cache_control"], "anthropic": []},
     ),
     "mark of a chat message": (
         "chat",
-        {"messages": [{**turn("n1"), "cache_control": EPHEMERAL}]},
+        {"messages": [{**message("n1"), "cache_control": EPHEMERAL}]},
         {"openai": [], "openai-responses": ["cache_control"], "anthropic": []},
     ),
     "name": (
         "chat",
-        {"messages": [{**turn("n1"), "name": "Ann"}]},
+        {"messages": [{**message("n1"), "name": "Ann"}]},
         {"openai": [], "openai-responses": ["messages.name"], "anthropic": ["messages.name"]},
     ),
     "detail": (
         "chat",
-        {"messages": [turn([MARKED, {"type": "image_url", "image_url": IMAGE}])]},
+        {"messages": [message([MARKED, {"type": "image_url", "image_url": IMAGE}])]},
         {
             "openai": [],
             "openai-responses": ["cache_control"],
@@ -232,7 +239,7 @@ INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
     ),
     "search": (
         "messages",
-        {"messages": [turn("n1"), turn([SEARCHED, MARKED], "assistant"), turn("n2")]},
+        {"messages": [message("n1"), message([SEARCHED, MARKED], "assistant"), message("n2")]},
         {
             "openai": ["cache_control", "messages.server_tool_use"],
             "openai-responses": ["cache_control", "messages.server_tool_use"],
@@ -241,7 +248,7 @@ INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
     ),
     "citations": (
         "messages",
-        {"messages": [turn([{"type": "text", "text": "n1"}, CITED])]},
+        {"messages": [message([{"type": "text", "text": "n1"}, CITED])]},
         {
             "openai": ["messages.citations"],
             "openai-responses": ["messages.citations"],
@@ -281,9 +288,9 @@ def test_what_is_inside_is_told_of_too(served: tuple[str, World], case: str) -> 
     """Marks of caches, names, details, others' searches, and settings that exclude each other."""
     family, w = served
     dialect, more, lost = INSIDE[case]
-    answer, body = asked(w, dialect, {**body_of(dialect), **more})
+    answer, body = answer_and_provider_body(w, dialect, {**body_of(dialect), **more})
     assert answer.status == 200, answer.body
-    assert told(answer) == lost[family]
+    assert left_out_names(answer) == lost[family]
     if "cache_control" in lost["openai"]:
         assert ("cache_control" in json.dumps(body)) == (family == "anthropic")
 
@@ -295,7 +302,7 @@ def test_a_kept_answer_tells_what_was_left_out_as_well(*, stream: bool) -> None:
         for hit in (None, "hit"):
             answer = w.post(PATHS["chat"], body_of("chat", seed=7, stream=stream))
             assert answer.headers.get("x-turnout-cache") == hit
-            assert told(answer) == ["seed"]
+            assert left_out_names(answer) == ["seed"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -344,8 +351,8 @@ def test_what_no_model_can_be_asked_is_a_400_that_names_the_field(
 def test_an_answer_begun_ends_in_no_blank_where_that_is_refused(dialect: str) -> None:
     """Anthropic refuses one, which people do not see in what they wrote."""
     with world(family="anthropic") as w:
-        begun = [turn("n1"), turn("It is ", "assistant")]
-        answer, body = asked(w, dialect, {**body_of(dialect), "messages": begun})
+        begun = [message("n1"), message("It is ", "assistant")]
+        answer, body = answer_and_provider_body(w, dialect, {**body_of(dialect), "messages": begun})
         assert answer.status == 200
         last = body["messages"][-1]["content"]
         assert (last if dialect == "messages" else last[0]["text"]) == "It is"

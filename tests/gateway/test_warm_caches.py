@@ -25,7 +25,9 @@ def prices(fast_input: str, **strong: str) -> dict[str, Any]:
 
 
 @contextmanager
-def caching(ledger: Path | str = "off", fast_input: str = "0.5", **more: Any) -> Iterator[World]:
+def caching_world(
+    ledger: Path | str = "off", fast_input: str = "0.5", **more: Any
+) -> Iterator[World]:
     """A gateway over models that keep prompts; ``fast_input`` is the fast one's price."""
     setup = {"policy": POLICY, "qualities": QUALITIES, "prices": prices(fast_input), **more}
     with world(ledger=str(ledger), **setup) as w:
@@ -33,7 +35,7 @@ def caching(ledger: Path | str = "off", fast_input: str = "0.5", **more: Any) ->
         yield w
 
 
-def marked(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_cache_mark(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The messages with a mark at the last one, as coding agents set it."""
     part = {
         "type": "text",
@@ -57,10 +59,10 @@ class Talk:
     def body(self, model: str = "auto", **more: Any) -> dict[str, Any]:
         """What would be sent now."""
         native = self.path == "/v1/messages"
-        messages = marked(self.messages) if native else self.messages
+        messages = with_cache_mark(self.messages) if native else self.messages
         return {"model": model, "messages": messages, "max_tokens": 100, **more}
 
-    def turn(self, headers: Mapping[str, str] | None = None, model: str = "auto") -> str:
+    def next_turn(self, headers: Mapping[str, str] | None = None, model: str = "auto") -> str:
         """Has one more answer; the model that gave it."""
         answer = self.w.post(self.path, self.body(model), headers)
         assert answer.status == 200, answer.body
@@ -94,13 +96,13 @@ def test_the_cheaper_way_is_taken_and_the_bill_says_so(
     tmp_path: Path, fast_input: str, *, stays: bool
 ) -> None:
     """After a hard turn the next stay with the strong model only where its cache pays for it."""
-    with caching(tmp_path / "ledger.db", fast_input) as w:
+    with caching_world(tmp_path / "ledger.db", fast_input) as w:
         routed, other = Talk(w, "routed"), Talk(w, "other")
-        assert routed.turn({"x-turnout-quality": "1"}) == "acme/strong"
-        taken = [routed.turn() for _ in range(4)]
-        other.turn(model="strong")
+        assert routed.next_turn({"x-turnout-quality": "1"}) == "acme/strong"
+        taken = [routed.next_turn() for _ in range(4)]
+        other.next_turn(model="strong")
         for _ in range(4):
-            other.turn(model="fast" if stays else "strong")
+            other.next_turn(model="fast" if stays else "strong")
     assert set(taken) == {"acme/strong" if stays else "acme/fast"}
     assert routed.paid_usd < other.paid_usd
     assert ("of the prompt are in its cache" in routed.reasons[1]) == stays
@@ -109,21 +111,21 @@ def test_the_cheaper_way_is_taken_and_the_bill_says_so(
 def test_prompt_caches_off_routes_as_if_nothing_were_cached(tmp_path: Path) -> None:
     """The same conversation goes to the model that is cheaper at the full price."""
     off = {**POLICY, "prompt_caches": False}  # as YAML reads a bare off
-    with caching(tmp_path / "ledger.db", policy=off) as w:
+    with caching_world(tmp_path / "ledger.db", policy=off) as w:
         talk = Talk(w, "off")
-        assert talk.turn({"x-turnout-quality": "1"}) == "acme/strong"
-        assert talk.turn() == "acme/fast"
+        assert talk.next_turn({"x-turnout-quality": "1"}) == "acme/strong"
+        assert talk.next_turn() == "acme/fast"
     strong = talk.candidate("strong")
     assert (strong["cache_read_tokens"], strong["cold_pico_usd"]) == (0, None)
 
 
 def test_the_decision_shows_what_it_counted_on(tmp_path: Path) -> None:
     """Tokens and prices are in the record, in words, and in what /v1/route says before a call."""
-    with caching(tmp_path / "ledger.db") as w:
+    with caching_world(tmp_path / "ledger.db") as w:
         talk = Talk(w, "shown")
-        talk.turn({"x-turnout-quality": "1"})
+        talk.next_turn({"x-turnout-quality": "1"})
         foreseen = w.post("/v1/route", talk.body()).json()
-        talk.turn()
+        talk.next_turn()
     strong, fast = talk.candidate("strong"), talk.candidate("fast")
     said = next(c for c in foreseen["candidates"] if c["deployment"] == "strong")
     assert said["cache_read_tokens"] == strong["cache_read_tokens"] > 1024
@@ -138,24 +140,24 @@ def test_the_decision_shows_what_it_counted_on(tmp_path: Path) -> None:
 
 def test_a_ceiling_counts_the_full_price() -> None:
     """A cache may be gone: what fits only by its discount does not fit."""
-    with caching() as w:
+    with caching_world() as w:
         talk = Talk(w, "ceiling")
-        assert talk.turn({"x-turnout-quality": "1"}) == "acme/strong"
+        assert talk.next_turn({"x-turnout-quality": "1"}) == "acme/strong"
         decision = w.post("/v1/route", talk.body()).json()
         strong = next(c for c in decision["candidates"] if c["deployment"] == "strong")
         between = (strong["cost_pico_usd"] + strong["cold_pico_usd"]) / 2e12
-        assert talk.turn({"x-turnout-max-cost-usd": f"{between:.6f}"}) == "acme/fast"
+        assert talk.next_turn({"x-turnout-max-cost-usd": f"{between:.6f}"}) == "acme/fast"
 
 
 def test_what_anthropic_wrote_is_told_and_read_again(tmp_path: Path) -> None:
     """Marked prompts are written at their price once, and the next turns stay where they are."""
     writes = prices("0.5", cache_write="1.25")
-    with caching(tmp_path / "ledger.db", prices=writes, speaks={"strong": "anthropic"}) as w:
+    with caching_world(tmp_path / "ledger.db", prices=writes, speaks={"strong": "anthropic"}) as w:
         talk = Talk(w, "marked", "/v1/messages")
-        assert talk.turn({"x-turnout-quality": "1"}) == "acme/strong"
+        assert talk.next_turn({"x-turnout-quality": "1"}) == "acme/strong"
         first = talk.candidate("strong")
         assert first["cache_write_tokens"] > 1024
-        assert [talk.turn() for _ in range(3)] == ["acme/strong"] * 3
+        assert [talk.next_turn() for _ in range(3)] == ["acme/strong"] * 3
         strong = talk.candidate("strong")
         unmarked = {**talk.body(), "messages": talk.messages}
         bare = w.post("/v1/route", unmarked).json()
@@ -167,7 +169,7 @@ def test_what_anthropic_wrote_is_told_and_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", ["f-keeps-cut@3", "f-keeps-nousage"])
 def test_what_was_not_told_is_not_known(fault: str) -> None:
     """A stream that broke off, and one without usage, leave the full price."""
-    with caching() as w:
+    with caching_world() as w:
         w.upstream.scripts["acme/strong"] = fault
         talk = Talk(w, "untold")
         w.post(talk.path, talk.body("strong", stream=True))

@@ -61,15 +61,15 @@ def test_what_a_killed_worker_had_under_way_is_not_counted_for_ever() -> None:
     """The gauges are those of who lives; the counters keep what the dead ones had counted."""
     with _two_workers(models={"fast": "f-hang"}) as served:
         assert soon(lambda: len(_workers(served)) == 2)
-        links = [_asked(served.port, chat(model="fast")) for _ in range(4)]
-        assert soon(lambda: _figure(served.port, "turnout_requests_in_flight") == 5)
+        links = [_open_request(served.port, chat(model="fast")) for _ in range(4)]
+        assert soon(lambda: _metric(served.port, "turnout_requests_in_flight") == 5)
         for pid in _workers(served):
             os.kill(pid, signal.SIGKILL)
         for link in links:
             link.close()
         assert soon(lambda: len(_workers(served)) == 2)
-        assert _figure(served.port, "turnout_requests_in_flight") == 1
-        assert _figure(served.port, 'turnout_requests_total{path="/healthz",status="200"}') == 1
+        assert _metric(served.port, "turnout_requests_in_flight") == 1
+        assert _metric(served.port, 'turnout_requests_total{path="/healthz",status="200"}') == 1
 
 
 def test_workers_that_die_at_their_start_are_replaced_later_each_time() -> None:
@@ -107,7 +107,7 @@ def test_a_worker_that_cannot_start_again_leaves_the_others_serving() -> None:
 def test_workers_do_not_leave_the_ledger_that_is_written_for_them(tmp_path: Path) -> None:
     """Another file would be read beside the one that is written: the change needs a restart."""
     with _two_workers(str(tmp_path / "one.db")) as served:
-        _both_serve(served)
+        _wait_for_both(served)
         text = served.config_path.read_text()
         served.config_path.write_text(text.replace("one.db", "two.db"))
         assert soon(lambda: served.log().count("which is written for all workers") == 2)
@@ -124,17 +124,17 @@ def test_a_rate_limit_that_one_worker_met_is_known_to_all() -> None:
     with FaultyUpstream() as upstream:
         settings = config(upstream, timeouts=PATIENT, models={"fast": "f-429-ra60"})
         with serving(settings, options=["--workers", "2"]) as served:
-            _both_serve(served)
+            _wait_for_both(served)
             assert _status(served.port, chat(model="fast")) == 429
             time.sleep(2.0)  # it takes milliseconds, but not where the cores have much else to do
             for step in ("at once", "reloaded", "replaced"):
                 if step == "reloaded":
-                    _both_serve(served)
+                    _wait_for_both(served)
                 if step == "replaced":
                     before = _workers(served)
                     served.process.send_signal(signal.SIGUSR2)
                     assert soon(lambda old=before: not old & _workers(served))
-                    _both_serve(served)
+                    _wait_for_both(served)
                 assert {_status(served.port, chat(model="fast")) for _ in range(30)} == {429}
                 assert len(upstream.entries("f-429-ra60")) == 1, step
             assert _status(served.port, chat(model="coder")) == 200
@@ -184,7 +184,7 @@ def test_folders_of_figures_are_gone_with_their_gateway(tmp_path: Path) -> None:
 def test_metrics_need_no_space_that_a_full_disk_could_lack(tmp_path: Path) -> None:
     """All of a worker's files is allocated; a dead one's keep their counts, without the rest."""
     with _two_workers(temporary=tmp_path) as served:
-        _both_serve(served)
+        _wait_for_both(served)
         assert _answered(served.port)
         (folder,) = tmp_path.glob("turnout-metrics-*")
         files = [file.stat() for file in folder.glob("*.db")]
@@ -194,7 +194,7 @@ def test_metrics_need_no_space_that_a_full_disk_could_lack(tmp_path: Path) -> No
         dead = min(_workers(served))
         os.kill(dead, signal.SIGKILL)
         assert soon(lambda: dead not in _workers(served))
-        _both_serve(served)
+        _wait_for_both(served)
         assert _counted(served.port) >= before > 0
         left = {file.name.split("_")[0]: file.stat() for file in folder.glob(f"*_{dead}.db")}
         assert left.keys() == {"counter", "gauge", "histogram"}
@@ -220,13 +220,13 @@ def _two_workers(
             yield served
 
 
-def _both_serve(served: Served) -> None:
+def _wait_for_both(served: Served) -> None:
     """Waits until they do: only who serves answers a SIGHUP, so that it is asked again."""
     assert soon(lambda: len(_workers(served)) == 2)
-    assert soon(lambda: _reloads(served) == 2)
+    assert soon(lambda: _count_reloads(served) == 2)
 
 
-def _reloads(served: Served) -> int:
+def _count_reloads(served: Served) -> int:
     """How many workers say within two seconds that they took the configuration again."""
     before = len(_lines(served, "configuration reloaded"))
     served.process.send_signal(signal.SIGHUP)
@@ -247,7 +247,7 @@ def _answered(port: int) -> bool:
     return status == 200
 
 
-def _asked(port: int, body: dict[str, Any]) -> http.client.HTTPConnection:
+def _open_request(port: int, body: dict[str, Any]) -> http.client.HTTPConnection:
     """A connection whose request is under way."""
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     link.request("POST", "/v1/chat/completions", orjson.dumps(body))
@@ -256,13 +256,13 @@ def _asked(port: int, body: dict[str, Any]) -> http.client.HTTPConnection:
 
 def _status(port: int, body: dict[str, Any]) -> int:
     """What a request on a connection of its own is answered with."""
-    link = _asked(port, body)
+    link = _open_request(port, body)
     status = link.getresponse().status
     link.close()
     return status
 
 
-def _figure(port: int, name: str) -> float:
+def _metric(port: int, name: str) -> float:
     """One of the metrics, of all workers."""
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     link.request("GET", "/metrics")
@@ -291,7 +291,7 @@ def _workers(served: Served) -> set[int]:
 def test_a_new_key_is_known_to_every_worker_at_once(tmp_path: Path) -> None:
     """Used the moment it is made, at whichever worker: the first key too, and it is charged."""
     with _two_workers(str(tmp_path / "l.db")) as served:
-        _both_serve(served)
+        _wait_for_both(served)
         admin = (served.config_path.parent / "admin-token").read_text().strip()
         for _ in range(20):
             made = _call(served.port, "/v1/keys", admin, {"name": "test"})

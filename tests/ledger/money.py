@@ -63,7 +63,7 @@ def rules(catalog: Catalog = CATALOG) -> Rulebook:
     )
 
 
-def asked(number: int, **more: Any) -> Request:
+def make_request(number: int, **more: Any) -> Request:
     """The ``number``-th request; ids rise with it."""
     body = {"messages": [{"role": "user", "content": "a secret text"}], "max_tokens": 500}
     return Request(id=f"r_{number:012x}{number:012x}", body=body, **more)
@@ -110,7 +110,7 @@ def label_call(decision: Decision, usage: Usage) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ReportedRequest:
     """One request as it was told to a ledger."""
 
     request: Request
@@ -118,27 +118,31 @@ class Told:
     outcomes: tuple[Outcome, ...]
 
 
-def at_most(pico_usd: int | None) -> dict[str, Bound]:
+def bounds_up_to(pico_usd: int | None) -> dict[str, Bound]:
     """Bounds of a call that costs no more; None where nobody can say."""
     return {"large": Bound(pico_usd, 0)}
 
 
-async def tell(ledger: Ledger, told: Told, ceiling: int | None = USD) -> None:
+async def report_request(
+    ledger: Ledger, reported: ReportedRequest, ceiling: int | None = USD
+) -> None:
     """Tell the ledger a whole request, as the runtime would."""
-    await ledger.decided(told.request, told.decision, at_most(ceiling))
-    for one in told.outcomes:
+    await ledger.decided(reported.request, reported.decision, bounds_up_to(ceiling))
+    for one in reported.outcomes:
         await ledger.attempted(one)
-    await ledger.settled(told.decision)
+    await ledger.settled(reported.decision)
 
 
-def traffic(count: int, start: int = 0) -> Iterator[Told]:
+def traffic(count: int, start: int = 0) -> Iterator[ReportedRequest]:
     """Different requests: plain, cached, retried, labelled, estimated and blocked ones."""
     for number in range(start, start + count):
-        request = asked(number)
+        request = make_request(number)
         intent = ("code", "chat", "poetry")[number % 3]
         unsafe = 0.9 if number % 11 == 10 else 0.01
         decision = decided(request, intent, tokens=50 + number % 200, unsafe=unsafe)
-        yield Told(request=request, decision=decision, outcomes=tuple(_calls(decision, number)))
+        yield ReportedRequest(
+            request=request, decision=decision, outcomes=tuple(_calls(decision, number))
+        )
 
 
 def _calls(decision: Decision, number: int) -> Sequence[Outcome]:

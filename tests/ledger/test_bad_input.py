@@ -14,23 +14,23 @@ import pytest
 from msgspec import structs
 
 from tests.ledger.conftest import MakeStore
-from tests.ledger.money import CATALOG, Told, tell, traffic
+from tests.ledger.money import CATALOG, ReportedRequest, report_request, traffic
 from turnout.core import ConfigError, InvalidRequest, LedgerError
 from turnout.ledger import Ledger, latest_requests, request_details, verify
 from turnout.ledger.sqlite import SqliteStore
 from turnout.ledger.writer import RECOVERY_PAUSE_S
 
 
-def _file(path: Path) -> SqliteStore:
+def _store(path: Path) -> SqliteStore:
     return SqliteStore(path, lock_wait_s=0.1)
 
 
-async def _recorded(path: Path, count: int = 5) -> list[Told]:
-    told = list(traffic(count, 1))
-    with Ledger(_file(path), catalog=CATALOG) as ledger:
-        for one in told:
-            await tell(ledger, one)
-    return told
+async def _record_requests(path: Path, count: int = 5) -> list[ReportedRequest]:
+    reported = list(traffic(count, 1))
+    with Ledger(_store(path), catalog=CATALOG) as ledger:
+        for one in reported:
+            await report_request(ledger, one)
+    return reported
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
@@ -38,20 +38,20 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_bytes(b"these are notes, not a database " * 100)
     with pytest.raises(ConfigError, match="damaged or not a ledger"):
-        Ledger(_file(path), catalog=CATALOG).start()
+        Ledger(_store(path), catalog=CATALOG).start()
     assert path.read_bytes().startswith(b"these are notes")
 
 
 async def test_a_damaged_file_is_found(tmp_path: Path) -> None:
     """Flipped bytes in the middle: verify finds them or refuses to read, never calls it sound."""
     path = tmp_path / "ledger.db"
-    await _recorded(path, 200)
+    await _record_requests(path, 200)
     raw = bytearray(path.read_bytes())
     middle = len(raw) // 2
     raw[middle : middle + 2048] = os.urandom(2048)
     path.write_bytes(raw)
     try:
-        found = verify(_file(path))
+        found = verify(_store(path))
     except ConfigError as error:
         found = [str(error)]
     assert found
@@ -62,31 +62,31 @@ async def test_a_file_that_is_lost_while_it_is_written(tmp_path: Path) -> None:
     """Nothing more is promised, and no new one begins in its place; put back, it goes on."""
     path, aside = tmp_path / "ledger.db", tmp_path / "aside.db"
     first, second, third = traffic(3, 1)
-    with Ledger(_file(path), catalog=CATALOG) as ledger:
-        await tell(ledger, first)
+    with Ledger(_store(path), catalog=CATALOG) as ledger:
+        await report_request(ledger, first)
         path.rename(aside)
         with pytest.raises(LedgerError, match="removed or replaced while it was written"):
-            await tell(ledger, second)
+            await report_request(ledger, second)
         await asyncio.sleep(RECOVERY_PAUSE_S)
         with pytest.raises(LedgerError, match="is gone, with its keys and budgets; put it back"):
-            await tell(ledger, third)
+            await report_request(ledger, third)
         assert not path.exists()
         aside.rename(path)
         await asyncio.sleep(RECOVERY_PAUSE_S)
-        await tell(ledger, third)
-    settled = [line.id for line in latest_requests(_file(path)) if line.state == "settled"]
+        await report_request(ledger, third)
+    settled = [line.id for line in latest_requests(_store(path)) if line.state == "settled"]
     assert sorted(settled) == [first.decision.id, third.decision.id]
 
 
 async def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
     """A migration that this version does not know: update, or use another file."""
     path = tmp_path / "ledger.db"
-    await _recorded(path)
+    await _record_requests(path)
     connection = apsw.Connection(str(path))
     connection.execute("INSERT INTO migrations (name) VALUES ('add_tomorrow')")
     connection.close()
     with pytest.raises(ConfigError, match=r"newer version.*add_tomorrow"):
-        Ledger(_file(path), catalog=CATALOG).start()
+        Ledger(_store(path), catalog=CATALOG).start()
 
 
 async def test_an_older_ledger_is_brought_up_to_date(
@@ -98,11 +98,11 @@ async def test_an_older_ledger_is_brought_up_to_date(
     path = tmp_path / "ledger.db"
     with monkeypatch.context() as older:
         older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
-        with Ledger(_file(path), catalog=CATALOG) as ledger:
+        with Ledger(_store(path), catalog=CATALOG) as ledger:
             del ledger
-    told = await _recorded(path)
-    assert len(latest_requests(_file(path))) == len(told)
-    assert verify(_file(path)) == []
+    reported = await _record_requests(path)
+    assert len(latest_requests(_store(path))) == len(reported)
+    assert verify(_store(path)) == []
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
@@ -117,11 +117,11 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
         with pytest.raises(ConfigError, match=rf"another process \(pid {other.pid}\)"):
-            Ledger(_file(path), catalog=CATALOG).start()
+            Ledger(_store(path), catalog=CATALOG).start()
     finally:
         other.kill()
         other.communicate()
-    Ledger(_file(path), catalog=CATALOG).start().close()
+    Ledger(_store(path), catalog=CATALOG).start().close()
 
 
 async def test_an_idle_ledger_lets_another_one_write(tmp_path: Path) -> None:
@@ -130,28 +130,28 @@ async def test_an_idle_ledger_lets_another_one_write(tmp_path: Path) -> None:
 
     path = tmp_path / "ledger.db"
     first, second, third = traffic(3, 1)
-    resting = Ledger(_file(path), catalog=CATALOG, idle_s=0.05)
-    await tell(resting, first)
+    resting = Ledger(_store(path), catalog=CATALOG, idle_s=0.05)
+    await report_request(resting, first)
     await asyncio.sleep(0.3)
-    with Ledger(_file(path), catalog=CATALOG) as other:
-        await tell(other, second)
-    await tell(resting, third)
+    with Ledger(_store(path), catalog=CATALOG) as other:
+        await report_request(other, second)
+    await report_request(resting, third)
     resting.close()
-    assert len(latest_requests(_file(path))) == 3
+    assert len(latest_requests(_store(path))) == 3
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """A folder below a file cannot be made: the line names it and the ways out."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="or to off"):
-        Ledger(_file(tmp_path / "file" / "ledger.db"), catalog=CATALOG).start()
+        Ledger(_store(tmp_path / "file" / "ledger.db"), catalog=CATALOG).start()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a read-only mount needs root")
 def test_a_read_only_folder(read_only: Path) -> None:
     """Nothing can be recorded there, so nothing may be spent: one line."""
     with pytest.raises(ConfigError, match="cannot be written"):
-        Ledger(_file(read_only / "ledger.db"), catalog=CATALOG).start()
+        Ledger(_store(read_only / "ledger.db"), catalog=CATALOG).start()
 
 
 @pytest.fixture
@@ -184,10 +184,10 @@ async def test_a_full_disk_stops_the_promises_and_recovers_by_itself(small_disk:
     path = small_disk / "ledger.db"
     promised: list[str] = []
     refused = 0
-    ledger = Ledger(_file(path), catalog=CATALOG).start()
+    ledger = Ledger(_store(path), catalog=CATALOG).start()
     for one in traffic(3000, 1):
         try:
-            await tell(ledger, one)
+            await report_request(ledger, one)
         except LedgerError:
             refused += 1
             if refused == 20:
@@ -200,24 +200,24 @@ async def test_a_full_disk_stops_the_promises_and_recovers_by_itself(small_disk:
     )
     await asyncio.sleep(0.3)
     (last,) = traffic(1, 5000)
-    await tell(ledger, last)
+    await report_request(ledger, last)
     ledger.close()
-    states = {row[0]: row[1] for row in _file(path).fetch("SELECT id, state FROM settlements")}
+    states = {row[0]: row[1] for row in _store(path).fetch("SELECT id, state FROM settlements")}
     assert all(states.get(id_) in {"settled", "estimated"} for id_ in [*promised, last.decision.id])
-    assert verify(_file(path)) == []
+    assert verify(_store(path)) == []
 
 
 async def test_a_clock_set_back_changes_no_state(tmp_path: Path) -> None:
     """Time runs backwards an hour a request: all settled, sums right, nothing freed early."""
     times = iter(range(1_800_000_000_000, 0, -3_600_000))
-    with Ledger(_file(tmp_path / "l.db"), catalog=CATALOG, now_ms=lambda: next(times)) as ledger:
+    with Ledger(_store(tmp_path / "l.db"), catalog=CATALOG, now_ms=lambda: next(times)) as ledger:
         for one in traffic(20, 1):
-            await tell(ledger, one)
-    assert {line.state for line in latest_requests(_file(tmp_path / "l.db"))} <= {
+            await report_request(ledger, one)
+    assert {line.state for line in latest_requests(_store(tmp_path / "l.db"))} <= {
         "settled",
         "estimated",
     }
-    assert verify(_file(tmp_path / "l.db")) == []
+    assert verify(_store(tmp_path / "l.db")) == []
 
 
 async def test_what_a_text_cannot_hold_stops_nobody(make_store: MakeStore) -> None:
@@ -228,9 +228,9 @@ async def test_what_a_text_cannot_hold_stops_nobody(make_store: MakeStore) -> No
     first, second = traffic(2, 1)
     odd = tuple(structs.replace(one, model="acme/la\0rge") for one in first.outcomes)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        await tell(ledger, replace(first, outcomes=odd))
+        await report_request(ledger, replace(first, outcomes=odd))
         await ledger.feedback(first.decision.id, "a\0b", 1)
-        await tell(ledger, second)
+        await report_request(ledger, second)
     store = make_store()
     assert [line.state for line in latest_requests(store)] == ["settled", "settled"]
     assert verify(store) == []
@@ -241,7 +241,7 @@ async def test_what_a_text_cannot_hold_stops_nobody(make_store: MakeStore) -> No
 def test_a_missing_ledger_says_how_it_comes_to_be(tmp_path: Path) -> None:
     """Reading before anything was recorded makes no file, and says so."""
     with pytest.raises(ConfigError, match="no ledger yet"):
-        latest_requests(_file(tmp_path / "ledger.db"))
+        latest_requests(_store(tmp_path / "ledger.db"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from tests.ledger.money import CATALOG, asked, decided, failed, outcome
+from tests.ledger.money import CATALOG, decided, failed, make_request, outcome
 from turnout.core import Bound, Budget, BudgetExceeded, Caller, Decision, Request, Usage
 from turnout.ledger import Ledger, store_at
 from turnout.ledger.charges import Limits
@@ -82,7 +82,7 @@ class Budgets(RuleBasedStateMachine):
         self.ledger.limits = Limits(BUDGETS)
         self.ledger.start()
 
-    def do(self, work: Any) -> None:
+    def run_awaitable(self, work: Any) -> None:
         """Wait for an awaitable of the ledger, made on a running loop."""
 
         async def run() -> None:
@@ -94,11 +94,11 @@ class Budgets(RuleBasedStateMachine):
     def ask(self, key: str, amount: int) -> tuple[Request, Decision, int] | None:
         """A request that may cost so much."""
         self.number += 1
-        request = asked(self.number, caller=Caller(key=key, keys=(key,)))
+        request = make_request(self.number, caller=Caller(key=key, keys=(key,)))
         decision = decided(request)
         bounds = {"large": Bound(amount, 100)}
         try:
-            self.do(lambda: self.ledger.decided(request, decision, bounds))
+            self.run_awaitable(lambda: self.ledger.decided(request, decision, bounds))
         except BudgetExceeded as error:
             granted, short = False, all(s.left < amount for s in error.standings)
         else:
@@ -122,7 +122,7 @@ class Budgets(RuleBasedStateMachine):
         self.called.add(decision.id)
         call = failed(decision, Usage(input=tokens, estimated=True))
         try:
-            self.do(lambda: self.ledger.attempted(call))
+            self.run_awaitable(lambda: self.ledger.attempted(call))
         except BudgetExceeded:
             granted = False
             self.stopped.add(decision.id)
@@ -144,7 +144,7 @@ class Budgets(RuleBasedStateMachine):
             await self.ledger.attempted(answer)
             await self.ledger.settled(decision)
 
-        self.do(both)
+        self.run_awaitable(both)
         self.model.used[decision.id] += tokens * 10_000_000
         self.model.end(decision.id)
 
@@ -153,7 +153,7 @@ class Budgets(RuleBasedStateMachine):
         """The caller leaves before anything was called."""
         if one is None or one[1].id not in self.model.holds or one[1].id in self.called:
             return
-        self.do(lambda: self.ledger.abandoned(one[1].id))
+        self.run_awaitable(lambda: self.ledger.abandoned(one[1].id))
         self.model.end(one[1].id)
 
     @rule()
@@ -166,7 +166,7 @@ class Budgets(RuleBasedStateMachine):
         self.begin_process()
 
     @invariant()
-    def agree(self) -> None:
+    def balances_agree(self) -> None:
         """Balances are the model's, and within their limits."""
         rows = self.ledger.store.fetch("SELECT account, spent, held FROM balances")
         for account, spent, held in rows:

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from tests.ledger.conftest import MakeStore
-from tests.ledger.money import CATALOG, asked, decided, failed, label_call, outcome
+from tests.ledger.money import CATALOG, decided, failed, label_call, make_request, outcome
 from turnout.core import (
     Bound,
     Budget,
@@ -46,7 +46,7 @@ async def test_two_writers_do_not_pass_the_wall_together(make_store: MakeStore) 
     for ledger in ledgers:
         ledger.use_limits(Limits(BUDGETS))
         ledger.start()
-    ends = await asyncio.gather(*(_one(ledgers[n % len(ledgers)], n) for n in range(200)))
+    ends = await asyncio.gather(*(_spend_one(ledgers[n % len(ledgers)], n) for n in range(200)))
     store = make_store()
     for account, spent, held in store.fetch("SELECT account, spent, held FROM balances"):
         limit = {"all:all:usd": 20, "key:a:usd": 12, "key:b:usd": 4}.get(account)
@@ -57,8 +57,8 @@ async def test_two_writers_do_not_pass_the_wall_together(make_store: MakeStore) 
         await asyncio.to_thread(ledger.close)
 
 
-async def _one(ledger: Ledger, number: int) -> bool:
-    request = asked(number, caller=Caller(key="ab"[number % 2], keys=("ab"[number % 2],)))
+async def _spend_one(ledger: Ledger, number: int) -> bool:
+    request = make_request(number, caller=Caller(key="ab"[number % 2], keys=("ab"[number % 2],)))
     decision = decided(request)
     try:
         await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
@@ -78,7 +78,7 @@ async def test_the_numbers_shown_are_those_that_refuse(make_store: MakeStore) ->
     budget = Budget(per="all", window="month", unit="tokens", limit=150)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         ledger.use_limits(Limits([budget]))
-        request, other = asked(1), asked(2)
+        request, other = make_request(1), make_request(2)
         first, second = decided(request), decided(other)
         await ledger.decided(request, first, {"large": Bound(MOST, 100)})
         with pytest.raises(BudgetExceeded) as refused:
@@ -98,7 +98,7 @@ async def test_a_model_of_unknown_price_is_refused_within_a_budget(make_store: M
     """Unknown is the worst case, whatever is left."""
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         ledger.use_limits(Limits([Budget(per="all", window="total", unit="usd", limit=10**18)]))
-        request = asked(1)
+        request = make_request(1)
         with pytest.raises(BudgetExceeded, match="unknown price"):
             await ledger.decided(request, decided(request), {"large": Bound(None, 1)})
 
@@ -163,7 +163,7 @@ async def test_a_session_is_budgeted_by_its_name_whoever_it_is_of(make_store: Ma
     limits = Limits([budget])
     in_it = [limits.charges(_in_session(t), {}, (), 0) for t in ("team:a", "key:k/1")]
     assert [[c.subject for c in charges] for charges in in_it] == [["team:a/s"], ["key:k/1/s"]]
-    assert not limits.charges(asked(1, session="t", tenant="team:a"), {}, (), 0)
+    assert not limits.charges(make_request(1, session="t", tenant="team:a"), {}, (), 0)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         ledger.use_limits(limits)
         assert [s.subject for s in standings(ledger.store, [budget], 0)] == ["s"]
@@ -179,7 +179,7 @@ async def test_a_models_requests_are_those_that_it_was_called_for(make_store: Ma
     limits = [Budget(per="model", window="total", unit="requests", limit=1)]
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         ledger.use_limits(Limits(limits))
-        request = asked(1)
+        request = make_request(1)
         decision = decided(request)
         await ledger.decided(request, decision, {"large": Bound(1, 1), "mid": Bound(1, 1)})
         assert _balances(ledger) == {"model:large:requests": (0, 1), "model:mid:requests": (0, 1)}
@@ -193,7 +193,7 @@ async def test_a_label_counts_for_its_model_that_may_not_answer(make_store: Make
     limits = [Budget(per="model", window="total", unit="usd", limit=MOST)]
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         ledger.use_limits(Limits(limits))
-        request = asked(1)
+        request = make_request(1)
         decision = decided(request)
         await ledger.held(request, decision.id, {"small": Bound(MOST, 100)})
         await ledger.attempted(label_call(decision, Usage(input=10)))
@@ -214,7 +214,7 @@ async def test_a_verdict_of_a_model_whose_budget_is_full_stops_no_request(
     ]
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         ledger.use_limits(Limits(budgets))
-        request = asked(1)
+        request = make_request(1)
         decision = decided(request)
         await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
         judge = Route("mid", "acme/mid", "acme", "verifier", 0)
@@ -233,7 +233,7 @@ async def test_a_label_is_a_request_of_its_model_though_nobody_may_answer(
     limits = [Budget(per=per, window="total", unit="requests", limit=5) for per in ("all", "model")]
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         ledger.use_limits(Limits(limits))
-        request = asked(1)
+        request = make_request(1)
         decision = structs.replace(decided(request), routes=())
         await ledger.held(request, decision.id, {"small": Bound(MOST, 100)})
         await ledger.attempted(label_call(decision, Usage(input=10)))
@@ -248,7 +248,7 @@ def _balances(ledger: Ledger) -> dict[str, tuple[int, int]]:
 
 
 def _in_session(tenant: str) -> Request:
-    return asked(1, session="s", tenant=tenant)
+    return make_request(1, session="s", tenant=tenant)
 
 
 @pytest.mark.parametrize("lost", [1, 2])
@@ -267,7 +267,7 @@ async def test_a_hold_that_was_changed_unheard_leaves_no_ghost(
 
     with Ledger(store, catalog=CATALOG) as ledger:
         ledger.use_limits(Limits(BUDGETS))
-        request = asked(1, caller=Caller(key="a", keys=("a",)))
+        request = make_request(1, caller=Caller(key="a", keys=("a",)))
         decision = decided(request)
         await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
         for _ in range(lost):
@@ -297,9 +297,9 @@ def test_standings_read_what_budgets_name_and_each_window_once(
     store = make_store()
     store.open()
     store.commit([("INSERT INTO balances VALUES ($1, $2, $3, $4)", rows)])
-    asked, fetch = [], store.fetch
+    queries, fetch = [], store.fetch
     monkeypatch.setattr(
-        store, "fetch", lambda sql, row=(): asked.append((sql, row)) or fetch(sql, row)
+        store, "fetch", lambda sql, row=(): queries.append((sql, row)) or fetch(sql, row)
     )
     found = standings(store, budgets, 0)
     store.close()
@@ -307,7 +307,7 @@ def test_standings_read_what_budgets_name_and_each_window_once(
         ("a", 2, 0), ("b", 3, 0), ("a", 9, 0), ("a", 2, 0), ("t", 5, 1), ("nobody", 0, 0),
         ("all", 4, 0),
     ]  # fmt: skip
-    assert [row for _, row in asked if len(row) == 1] == [("total",)]
+    assert [row for _, row in queries if len(row) == 1] == [("total",)]
 
 
 def test_balances_of_windows_long_past_are_removed(make_store: MakeStore) -> None:

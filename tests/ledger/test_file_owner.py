@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ledger.money import CATALOG, asked, decided
+from tests.ledger.money import CATALOG, decided, make_request
 from turnout.core import Bound, ConfigError
 from turnout.ledger import Ledger
 from turnout.ledger.file_owner import FileOwner, owner_address
@@ -80,7 +80,7 @@ async def test_a_command_writes_while_a_gateway_keeps_the_file(tmp_path: Path) -
         assert owner_address(place) is None  # it does not take anything yet
         address = owner.share(ledger)
         assert Path(address[0]).parent.stat().st_mode & 0o077 == 0
-        request = asked(1)
+        request = make_request(1)
         await ledger.decided(request, decided(request), {"large": Bound(1, 1)})
         assert owner_address(place) == address
         _, key = new_key(name="ci", now_ms=1)

@@ -15,11 +15,11 @@ HOUR = timedelta(hours=1)
 MONTHS = [(2026, 2), (2028, 2), (2026, 4), (2026, 12), (2027, 1), (2026, 3)]
 
 
-def _at(store: SqliteStore, now: datetime) -> Forecast | None:
+def _forecast_at(store: SqliteStore, now: datetime) -> Forecast | None:
     return forecast(store, int(now.timestamp() * 1000))
 
 
-def _spent(path: Path, first: datetime, last: datetime, each: int = 1000) -> SqliteStore:
+def _hourly_ledger(path: Path, first: datetime, last: datetime, each: int = 1000) -> SqliteStore:
     """A ledger with ``each`` pico-dollars spent in every hour from first to before last."""
     store = SqliteStore(path)
     store.open()
@@ -40,7 +40,7 @@ def test_a_steady_month_is_foreseen_to_the_hour(
     begin = datetime(year, month, 1, tzinfo=UTC)
     length = 24 * monthrange(year, month)[1]
     now = begin + HOUR * (hours if hours >= 0 else length + hours)
-    found = _at(_spent(tmp_path / "ledger.db", begin - 30 * 24 * HOUR, now), now)
+    found = _forecast_at(_hourly_ledger(tmp_path / "ledger.db", begin - 30 * 24 * HOUR, now), now)
     assert found is not None
     assert (found.month, found.days) == (f"{year}-{month:02}", 7)
     assert found.spent_pico_usd == 1000 * (now - begin) // HOUR
@@ -55,8 +55,8 @@ def test_the_last_moment_counts_for_its_month_and_the_next_for_the_next(
     """A millisecond before midnight nothing is left to come; at midnight nothing is spent yet."""
     begin = datetime(year, month, 1, tzinfo=UTC)
     end = begin + timedelta(days=monthrange(year, month)[1])
-    store = _spent(tmp_path / "ledger.db", begin, end)
-    last, first = _at(store, end - timedelta(milliseconds=1)), _at(store, end)
+    store = _hourly_ledger(tmp_path / "ledger.db", begin, end)
+    last, first = _forecast_at(store, end - timedelta(milliseconds=1)), _forecast_at(store, end)
     assert last is not None
     assert first is not None
     assert last.month == f"{begin:%Y-%m}"
@@ -71,12 +71,12 @@ def test_the_machines_time_zone_moves_no_month(
 ) -> None:
     """Where it is still February or March already, it is February in UTC all the same."""
     begin, now = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 28, 23, tzinfo=UTC)
-    store = _spent(tmp_path / "ledger.db", begin, now)
+    store = _hourly_ledger(tmp_path / "ledger.db", begin, now)
     found = []
     for zone in ("UTC", "Pacific/Kiritimati", "Etc/GMT+12"):
         monkeypatch.setenv("TZ", zone)
         time.tzset()
-        found.append(_at(store, now))
+        found.append(_forecast_at(store, now))
     monkeypatch.undo()
     time.tzset()
     assert found[0] is not None
@@ -87,9 +87,9 @@ def test_the_machines_time_zone_moves_no_month(
 def test_a_first_hour_of_all_goes_by_itself(tmp_path: Path) -> None:
     """With nothing before it, the hour that began counts as one, however short it is yet."""
     begin = datetime(2026, 2, 1, tzinfo=UTC)
-    store = _spent(tmp_path / "ledger.db", begin, begin + HOUR)
+    store = _hourly_ledger(tmp_path / "ledger.db", begin, begin + HOUR)
     for now in (begin, begin + HOUR / 60, begin + HOUR):
-        found = _at(store, now)
+        found = _forecast_at(store, now)
         assert found is not None
         assert (found.days, found.low_pico_usd, found.spent_pico_usd) == (0, None, 1000)
         assert found.expected_pico_usd == pytest.approx(1000 * 28 * 24, rel=0.002)
@@ -98,7 +98,7 @@ def test_a_first_hour_of_all_goes_by_itself(tmp_path: Path) -> None:
 def test_a_month_that_begins_after_a_pause(tmp_path: Path) -> None:
     """Nothing for a week is nothing to go on; a ledger that holds nothing says nothing."""
     begin = datetime(2026, 3, 1, tzinfo=UTC)
-    store = _spent(tmp_path / "ledger.db", begin - 240 * HOUR, begin - 192 * HOUR)
-    assert _at(store, begin) is None
-    empty = _spent(tmp_path / "empty.db", begin, begin)
-    assert _at(empty, begin) is None
+    store = _hourly_ledger(tmp_path / "ledger.db", begin - 240 * HOUR, begin - 192 * HOUR)
+    assert _forecast_at(store, begin) is None
+    empty = _hourly_ledger(tmp_path / "empty.db", begin, begin)
+    assert _forecast_at(empty, begin) is None

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.ledger.money import CATALOG, USD, Told, asked, at_most, decided, outcome, tell, traffic
+from tests.ledger.money import (
+    CATALOG,
+    USD,
+    ReportedRequest,
+    bounds_up_to,
+    decided,
+    make_request,
+    outcome,
+    report_request,
+    traffic,
+)
 from tests.waiting import soon, soon_here
 from turnout.core import Bound, Budget, BudgetExceeded, LedgerError, Usage
 from turnout.ledger import Ledger, all_requests, store_at, verify
@@ -33,11 +43,11 @@ def _guest(folder: Path, secret: bytes = SECRET) -> Ledger:
 async def test_what_guests_tell_is_written_by_the_owner(tmp_path: Path) -> None:
     """Two guests and three hundred requests: each there once, and all adds up."""
     owner, host = _owner(tmp_path)
-    told = list(traffic(300))
+    reported = list(traffic(300))
     guests = [_guest(tmp_path), _guest(tmp_path)]
-    await asyncio.gather(*(tell(guests[n % 2], one) for n, one in enumerate(told)))
+    await asyncio.gather(*(report_request(guests[n % 2], one) for n, one in enumerate(reported)))
     assert sorted(line.id for line in all_requests(owner.store)) == sorted(
-        t.decision.id for t in told
+        t.decision.id for t in reported
     )
     assert verify(owner.store) == []
     for guest in guests:
@@ -52,7 +62,7 @@ async def test_a_budget_holds_across_processes(tmp_path: Path) -> None:
     guests = [_guest(tmp_path), _guest(tmp_path)]
     for guest in guests:
         guest.use_limits(Limits([Budget(per="all", window="total", unit="usd", limit=USD)]))
-    requests = [asked(n) for n in range(2)]
+    requests = [make_request(n) for n in range(2)]
     decisions = [decided(request) for request in requests]
     bounds = {"large": Bound(USD * 2 // 3, 10)}
     await guests[0].decided(requests[0], decisions[0], bounds)
@@ -86,8 +96,8 @@ def test_what_a_killed_guest_held_is_freed(tmp_path: Path) -> None:
 
 
 async def _hold_for_ever(folder: Path) -> None:
-    request = asked(1)
-    await _guest(folder).decided(request, decided(request), at_most(USD))
+    request = make_request(1)
+    await _guest(folder).decided(request, decided(request), bounds_up_to(USD))
     signal.pause()
 
 
@@ -95,18 +105,18 @@ async def test_without_its_owner_nothing_is_promised_and_nothing_is_lost(tmp_pat
     """A hold fails at once; a settlement is written when an owner is back."""
     owner, host = _owner(tmp_path)
     guest = _guest(tmp_path)
-    told = next(traffic(1, 1))
-    await guest.decided(told.request, told.decision, at_most(USD))
+    reported = next(traffic(1, 1))
+    await guest.decided(reported.request, reported.decision, bounds_up_to(USD))
     host.close()
     await asyncio.to_thread(owner.close)
     (tmp_path / "socket").unlink(missing_ok=True)
     await asyncio.sleep(0.3)
-    other = asked(7)
+    other = make_request(7)
     with pytest.raises(LedgerError):
-        await guest.decided(other, decided(other), at_most(USD))
-    await guest.attempted(told.outcomes[-1])
+        await guest.decided(other, decided(other), bounds_up_to(USD))
+    await guest.attempted(reported.outcomes[-1])
     with pytest.raises(LedgerError):
-        await guest.settled(told.decision)
+        await guest.settled(reported.decision)
     owner, host = _owner(tmp_path)
     done = "SELECT count(*) FROM settlements WHERE state <> 'released'"
     assert await soon_here(lambda: owner.store.fetch(done) == [(1,)])
@@ -120,7 +130,12 @@ async def test_a_wrong_secret_writes_nothing(tmp_path: Path) -> None:
     owner, host = _owner(tmp_path)
     guest = _guest(tmp_path, b"another")
     with pytest.raises(LedgerError):
-        await tell(guest, Told(request=asked(1), decision=decided(asked(1)), outcomes=()))
+        await report_request(
+            guest,
+            ReportedRequest(
+                request=make_request(1), decision=decided(make_request(1)), outcomes=()
+            ),
+        )
     host.close()
     await asyncio.to_thread(owner.close)
 
@@ -141,8 +156,8 @@ async def test_a_clock_set_forward_frees_no_hold_of_a_living_guest(tmp_path: Pat
         catalog=CATALOG,
         shared=(str(tmp_path / "socket"), SECRET),
     )
-    request = asked(0)
-    await guest.decided(request, decided(request), at_most(USD))
+    request = make_request(0)
+    await guest.decided(request, decided(request), bounds_up_to(USD))
     ahead_ms = 3_600_000
     assert owner._releases(None) == []
     assert store.fetch("SELECT count(*) FROM holds") == [(1,)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from tests.ledger.money import CATALOG, asked, decided, rules, tell, traffic
+from tests.ledger.money import CATALOG, decided, make_request, report_request, rules, traffic
 from turnout.core import (
     CALL_KINDS,
     Caller,
@@ -29,7 +29,7 @@ from turnout.ledger.sqlite import SqliteStore
 from turnout.policies import Cascade, CheapestAboveQuality
 
 
-def _again(record: bytes) -> bytes:
+def _repacked(record: bytes) -> bytes:
     request, decision = unpack(record)
     made = decide(request, decision.features, decision.prediction, decision.snapshot, rules())
     return pack(request, made)
@@ -40,10 +40,10 @@ async def test_ten_thousand_stored_requests_decide_the_same_again(tmp_path: Path
     """From the records alone, 10,000 of 10,000 decisions come out byte-identical."""
     with Ledger(SqliteStore(tmp_path / "ledger.db"), catalog=CATALOG) as ledger:
         for start in range(0, 10_000, 1000):
-            await asyncio.gather(*(tell(ledger, one) for one in traffic(1000, start)))
+            await asyncio.gather(*(report_request(ledger, one) for one in traffic(1000, start)))
     records = SqliteStore(tmp_path / "ledger.db").fetch("SELECT record FROM decisions")
     assert len(records) == 10_000
-    assert all(_again(record) == record for (record,) in records)
+    assert all(_repacked(record) == record for (record,) in records)
 
 
 _SCORE = st.none() | st.floats(0, 1)
@@ -124,7 +124,7 @@ def test_any_decision_survives_its_record(
     decision = decide(request, features, guess, now, rules())
     record = pack(request, decision)
     assert unpack(record)[1] == decision
-    assert _again(record) == record
+    assert _repacked(record) == record
 
 
 @pytest.mark.parametrize(("strange", "model"), [(1.0, "large"), (0.0, "mid"), (None, "mid")])
@@ -135,7 +135,7 @@ def test_a_choice_that_a_margin_kept_is_made_again(strange: float | None, model:
     success = {"acme/large": 0.9, "acme/mid": 0.88, "acme/small": 0.1}
     guess = Prediction(classifier=Ref(name="c"), harm=0.0, success=success, strange=strange)
     features = Features(input_tokens={"qwen3": 9, "o200k_base": 9}, output_tokens=400)
-    request = structs.replace(asked(1), model="auto")
+    request = structs.replace(make_request(1), model="auto")
     made = decide(request, features, guess, Snapshot(), steady)
     assert made.model == f"acme/{model}"
     record = pack(request, made)
@@ -156,7 +156,7 @@ def _made_again(request: Request, book: Rulebook, **kept: float) -> bool:
 
 def test_several_answers_cost_as_many_times_as_much_again() -> None:
     """Of a request for ``n`` answers, the number is in the record."""
-    one = asked(1)
+    one = make_request(1)
     several = structs.replace(one, body={**one.body, "n": 3})
     assert _made_again(several, rules())
     assert unpack(pack(several, decided(several)))[0].choices == 3
@@ -167,7 +167,7 @@ def test_a_cascade_without_verdicts_drafts_nothing_again() -> None:
     book = replace(rules(), policy=Cascade())
     limits = Constraints(drafts=False)
     likely = {"acme/small": 0.9, "acme/mid": 0.95, "acme/large": 0.99}
-    request = structs.replace(asked(1), model="auto", constraints=limits)
+    request = structs.replace(make_request(1), model="auto", constraints=limits)
     assert _made_again(request, book, **likely)
 
 
@@ -183,7 +183,7 @@ def test_a_cascade_without_verdicts_drafts_nothing_again() -> None:
 def test_limits_of_a_key_hold_again(caller: Caller) -> None:
     """By its id, its name, its team or an ancestor, each of which the record tells."""
     book = replace(rules(), knobs=Knobs(keys={"tight": Constraints(max_cost_pico_usd=1)}))
-    request = structs.replace(asked(1), model="auto", tenant=caller.tenant, caller=caller)
+    request = structs.replace(make_request(1), model="auto", tenant=caller.tenant, caller=caller)
     assert _made_again(request, book)
 
 
@@ -207,13 +207,13 @@ def test_what_few_requests_have_is_in_the_record(
         searches=None if paid else 0,
         speaks=lasting,
     )
-    decision = structs.replace(decided(asked(1)), features=features)
-    assert unpack(pack(asked(1), decision))[1] == decision
+    decision = structs.replace(decided(make_request(1)), features=features)
+    assert unpack(pack(make_request(1), decision))[1] == decision
 
 
 def test_a_record_is_small() -> None:
     """A decision over a catalogue of three takes well under 1.5 kB."""
-    request = asked(1)
+    request = make_request(1)
     assert len(pack(request, decided(request))) <= 1500
 
 

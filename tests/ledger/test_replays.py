@@ -39,7 +39,7 @@ def _rows(ledger: Ledger) -> int:
     return count
 
 
-async def _tidied(ledger: Ledger) -> None:
+async def _run_upkeep(ledger: Ledger) -> None:
     """What the writer does every few seconds."""
     for entry in ledger._upkeep(opening=False):
         assert isinstance(entry, Change)
@@ -78,7 +78,7 @@ async def test_an_answer_lives_for_a_day_and_is_then_removed(make_store: MakeSto
         await replays.keep(claim("a"), b"late")
         assert await replays.claim(claim("d")) == Prior(fingerprint="other")
         clock.ms += KEPT_MS
-        await _tidied(ledger)
+        await _run_upkeep(ledger)
         assert _rows(ledger) == 0
 
 
@@ -127,7 +127,7 @@ async def test_processes_that_share_a_file_see_each_others_claims(tmp_path: Path
     assert await one.claim(claim("a")) is None
     assert await other.claim(claim("b")) == Prior(fingerprint="p")
     owner.owners.guest_ended(guests[0].owners.own)  # as when its connection ends
-    await _tidied(owner)
+    await _run_upkeep(owner)
     assert await other.claim(claim("c")) is None
     for guest in guests:
         await asyncio.to_thread(guest.close)

@@ -292,14 +292,14 @@ async def test_a_reset_is_a_reset(client: ClientSession) -> None:
 def test_it_runs_in_a_thread_and_ends_with_its_block() -> None:
     """The blocking form serves a client without an event loop, and leaves no server behind."""
 
-    async def once(upstream: FaultyUpstream) -> int:
+    async def ask_once(upstream: FaultyUpstream) -> int:
         async with ClientSession() as session:
             return (await ask(session, upstream, "m"))[0]
 
     with FaultyUpstream() as upstream:
-        assert asyncio.run(once(upstream)) == 200
+        assert asyncio.run(ask_once(upstream)) == 200
     with pytest.raises(ClientError):
-        asyncio.run(once(upstream))
+        asyncio.run(ask_once(upstream))
 
 
 def test_it_runs_as_a_command() -> None:
