@@ -14,7 +14,7 @@ from turnout.cli.init import first_settings
 from turnout.cli.show import err
 from turnout.config import litellm, load_mapping, semantic_router
 from turnout.config.imported import Imported
-from turnout.config.load import text_of
+from turnout.config.load import read_text
 from turnout.config.yaml_text import parse_yaml
 from turnout.core import ConfigError
 
@@ -36,7 +36,7 @@ def import_(
     name no models, so that these are chosen as turnout init does. Settings without a counterpart
     are listed on standard error.
     """
-    found = (_of_litellm if kind == "litellm" else _of_semantic_router)(text_of(path), str(path))
+    found = (_of_litellm if kind == "litellm" else _of_semantic_router)(read_text(path), str(path))
     text = yaml.safe_dump(found.settings, sort_keys=False, allow_unicode=True, width=100)
     load_mapping(found.settings, _AnyVariable(), name="the result")
     for line in found.left_out:

@@ -5,13 +5,13 @@ from turnout.config.choice import KnobSection
 from turnout.config.load import (
     config_path,
     digest,
+    environ_or_own,
     first_problem,
     load,
     load_file,
     load_mapping,
     load_text,
     public_settings,
-    surroundings,
 )
 from turnout.config.schema import BLOCK, Config
 from turnout.config.service import BudgetSection
@@ -28,6 +28,7 @@ __all__ = [
     "ProviderSection",
     "config_path",
     "digest",
+    "environ_or_own",
     "errors_at",
     "first_problem",
     "load",
@@ -35,5 +36,4 @@ __all__ = [
     "load_mapping",
     "load_text",
     "public_settings",
-    "surroundings",
 ]

@@ -42,7 +42,7 @@ _FREE_TEXTS = frozenset(
 )
 
 
-def surroundings(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+def environ_or_own(environ: Mapping[str, str] | None) -> Mapping[str, str]:
     """The variables given, else the process's own.
 
     As a default they would be part of the signature, and ``help()`` would print every key.
@@ -52,7 +52,7 @@ def surroundings(environ: Mapping[str, str] | None) -> Mapping[str, str]:
 
 def config_path(given: Path | None, environ: Mapping[str, str] | None = None) -> Path | None:
     """The file to read: the one given, else ``$TURNOUT_CONFIG``, else ``./turnout.yaml``."""
-    named = given or surroundings(environ).get("TURNOUT_CONFIG")
+    named = given or environ_or_own(environ).get("TURNOUT_CONFIG")
     if named:
         return Path(named)
     here = Path("turnout.yaml")
@@ -74,11 +74,11 @@ def recipe() -> str:
 
 def load_file(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     """The configuration in ``path``. Raises ConfigError with one line per problem."""
-    text = text_of(path, "; write one or run without --config")
+    text = read_text(path, "; write one or run without --config")
     return load_text(text, environ, name=str(path))
 
 
-def text_of(path: Path, if_missing: str = "") -> str:
+def read_text(path: Path, if_missing: str = "") -> str:
     """The file's text. Raises ConfigError, which ends with ``if_missing`` for no such file."""
     try:
         return path.read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ def load_mapping(
     """
     places = Places(name, lines or {})
     try:
-        resolved = _resolve(dict(data), surroundings(environ), (), places)
+        resolved = _resolve(dict(data), environ_or_own(environ), (), places)
         config = Config.model_validate(resolved, context=places)
     except ValidationError as error:
         problems = [_explain(e, places) for e in _relevant_errors(error.errors())]

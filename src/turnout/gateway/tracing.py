@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from turnout import __version__
-from turnout.config import Config, surroundings
+from turnout.config import Config, environ_or_own
 from turnout.core import ConfigError, Decision, Outcome, Request, RequestError, usd
 from turnout.core.extras import requiring_extra
 from turnout.runtime import Walk
@@ -43,7 +43,7 @@ def traces_of(config: Config, environ: Mapping[str, str] | None = None) -> "Trac
     Raises ConfigError, with the install line where the extra is missing. What the environment alone
     asks for, and cannot be had, is a line in the log.
     """
-    section, environ = config.telemetry, surroundings(environ)
+    section, environ = config.telemetry, environ_or_own(environ)
     configured = section.traces == "otlp" or section.endpoint is not None
     if section.traces == "off" or not (configured or is_requested_by(environ)):
         return None

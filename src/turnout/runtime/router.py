@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Self, overload
 from weakref import WeakSet
 
-from turnout.config import Config, load, load_file, load_mapping, load_text, surroundings
+from turnout.config import Config, environ_or_own, load, load_file, load_mapping, load_text
 from turnout.core import ConfigError, Decision, Outcome, Request
 from turnout.ledger import Recorder
 from turnout.runtime.assemble import Assembly, assemble
@@ -58,7 +58,7 @@ class Router(Engine):
             config = load_text(config, environ)
         elif not isinstance(config, Config):
             config = load_mapping(config, environ)
-        return cls(assemble(config, surroundings(environ), recorder=recorder))
+        return cls(assemble(config, environ_or_own(environ), recorder=recorder))
 
     @classmethod
     def from_file(cls, path: str | Path, **more: Any) -> Self:
