@@ -146,7 +146,7 @@ def test_what_cannot_be_added_is_one_line(
         (("new",), "give --prompts and --out"),
         (("new", "--outcomes", str(few), "--prior", "0.5"), "leave one out"),
         (("new", "--outcomes", str(few)), "give at least 10"),
-        (("new", "--outcomes", str(unset)), "line 1: score is None"),
+        (("new", "--outcomes", str(unset)), "left out 12 probes without a score"),
         (("new", "--prior", "0.5", "--price", "cheap"), "give IN:OUT"),
         (("new", "--prior", "0.5", "--price", "1:nan"), "give IN:OUT"),
         (("new", "--prior", "0.5", "--cost", "inf"), "give mean USD a call"),
@@ -156,6 +156,8 @@ def test_what_cannot_be_added_is_one_line(
         '{"prompt": "x", "score": 1, "model": "other"}': "a result of 'other', not of 'new'",
         '{"prompt": "x", "score": 1, "cost_usd": -1}': "cost_usd is -1; use a number of at least 0",
         '{"id": "x", "score": 1}': "no prompt; keep each probe's query",
+        '{"prompt": "x", "score": 2}': "score is 2; use 0 to 1",
+        '{"prompt": "x"}': "no score; give score, passed, rating, judge",
     }
     for number, (line, words) in enumerate(odd.items()):
         file = tmp_path / f"odd{number}.jsonl"
@@ -186,6 +188,28 @@ def test_what_a_result_does_not_count_is_unknown(
         )  # fmt: skip
         assert ran.code == 0, ran.err
         assert open_bundle(bundle).catalogue[name]["mean_cost_usd"] == pytest.approx(expected)
+
+
+def test_results_are_read_as_a_table_is(
+    bundle: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """On any of its scales, beside the empty score of the template; a missing one is left out."""
+    told = {
+        "scores": [{"score": n % 2} for n in range(12)],
+        "tests": [{"score": None, "passed": bool(n % 2)} for n in range(12)],
+        "stars": [{"rating": 1 + 4 * (n % 2)} for n in range(12)] + [{"rating": float("nan")}] * 3,
+    }
+    shown = []
+    for name, outcomes in told.items():
+        source = tmp_path / f"{name}.jsonl"
+        rows = zip(prompts(len(outcomes)), outcomes, strict=True)
+        source.write_text("".join(json.dumps({**row, **one}) + "\n" for row, one in rows))
+        ran = run(capfd, "probe", "new", "--bundle", str(bundle), "--outcomes", str(source))
+        assert ran.code == 0, ran.err
+        assert ("left out 3 probes without a score" in ran.err) == (name == "stars")
+        shown.append(ran.out.split(";")[0])
+        assert run(capfd, "probe", "new", "--bundle", str(bundle), "--remove").code == 0
+    assert shown[0] == shown[1] == shown[2]
 
 
 def test_probes_are_picked_from_any_json(

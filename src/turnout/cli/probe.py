@@ -16,6 +16,7 @@ from turnout.cli.jsonl import json_line
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
 from turnout.core.nearest import did_you_mean
+from turnout.core.plural import many
 
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle, Newcomer, SuccessPredictor
@@ -225,14 +226,25 @@ def _numbers(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 
 
 def _read(path: Path, model: str) -> list[dict[str, Any]]:
-    from turnout.evaluation.row_files import read_jsonl
+    """The results, each with its score in 0..1; those without one are left out, with a note."""
+    from turnout.evaluation.row_files import rows_by_line
+    from turnout.evaluation.table_rows import score_in
 
-    rows = read_jsonl(path)
-    for number, row in enumerate(rows, 1):
+    rows, unscored = [], 0
+    for number, row in rows_by_line(path):
+        where = f"{path}, line {number}"
         if problem := _row_problem(row, model):
-            raise ConfigError(f"{path}, line {number}: {problem}")
+            raise ConfigError(f"{where}: {problem}")
+        score = score_in(where, row)
+        if score is None:
+            unscored += 1
+        else:
+            rows.append({**row, "score": score})
+    if unscored:
+        err.print(f"turnout: {path}: left out {many(unscored, 'probe')} without a score")
     if len(rows) < 10:
-        raise ConfigError(f"{path}: {len(rows)} results; give at least 10, better 50 to 200")
+        found = many(len(rows), "result")
+        raise ConfigError(f"{path}: {found}; give at least 10, better 50 to 200")
     return rows
 
 
@@ -240,9 +252,6 @@ def _row_problem(row: Mapping[str, Any], model: str) -> str:
     """Why the result cannot be used; empty if it can."""
     from turnout.features.prompt import row_text
 
-    score = row.get("score")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-        return f"score is {score!r}; use a number in 0..1, and leave out a probe that has none"
     if row.get("model", model) != model:
         return f"a result of {row['model']!r}, not of {model!r}; give the results of one model"
     if not row_text(row).text:

@@ -143,13 +143,28 @@ class _Builder:
         return grid
 
 
-def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def score_in(where: str, row: Mapping[str, Any]) -> float | None:
+    """The row's one score, on any of the scales, as 0..1; None if it is missing.
+
+    Raises ConfigError.
+    """
+    score = _scaled(where, *_told(where, row))
+    return None if score is None or np.isnan(score) else score
+
+
+def _told(where: str, row: Mapping[str, Any]) -> tuple[str, Any]:
+    """The first of the scales on which the row has a value, else any that it has."""
     told = [name for name in ("score", *_SCALES) if name in row]
     if not told:
         raise ConfigError(
             f"{where}: no score; give score, {', '.join(_SCALES)}, or model_a, model_b and winner"
         )
-    name, value = told[0], row[told[0]]
+    name = next((name for name in told if row[name] is not None), told[0])
+    return name, row[name]
+
+
+def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    name, value = _told(where, row)
     cells = {n: row.get(n, row.get(_SHORT.get(n, n))) for n in CELLS}
     if isinstance(value, Mapping):
         for column, cell in cells.items():
@@ -168,7 +183,7 @@ def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[st
         raise ConfigError(f"{where}: a score without a model; name the model that was scored")
 
 
-def _scaled(where: str, name: str, value: Any) -> Any:
+def _scaled(where: str, name: str, value: Any) -> float | None:
     """A value of one of the scales as a score in 0..1; None and NaN stay a missing cell."""
     if value is None:
         return value
