@@ -225,12 +225,12 @@ def test_what_cannot_be_told_apart_is_one_line(
 def test_a_table_too_small_for_folds_says_so(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Twenty prompts can be trained on, but not without a fifth of them."""
-    count = 20
+    """Five prompts can be trained on, but not without one of them."""
+    count = 5
     small = write_table(tmp_path, count=count, cost_usd=np.ones((count, 3)))
     ran = run(capfd, "eval", "--table", str(small))
     assert ran.code == 2
-    assert "too small for folds, one of which leaves 16 prompts with scores" in ran.err
+    assert "too small for folds, one of which leaves 4 prompts with scores" in ran.err
     assert "give more rows, or a bundle" in ran.err
 
 

@@ -1,5 +1,7 @@
 """Tables with gaps: missing outcomes, unknown, zero and single costs, models nobody asked."""
 
+import warnings
+from itertools import count as numbers
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +9,17 @@ import pytest
 
 from tests.cli.run import run
 from tests.success.worlds import prompts, score, unpriced_bundle, write_table
+from turnout.classifiers.success import open_bundle
 from turnout.evaluation.driver import drive
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.report import Row
 from turnout.evaluation.report_rows import Rows
 from turnout.evaluation.table_files import read_table
+from turnout.features.prompt import row_text
 from turnout.policies import Strongest
 from turnout.training.calibrate import calibrate
+from turnout.training.inner_folds import random_folds
+from turnout.training.success import train
 
 
 def gaps(share: float = 0.4, count: int = 240) -> np.ndarray:
@@ -21,6 +27,33 @@ def gaps(share: float = 0.4, count: int = 240) -> np.ndarray:
     found = score(prompts(count))
     found[np.random.default_rng(5).random(found.shape) < share] = np.nan
     return found
+
+
+@pytest.mark.parametrize("count", [5, 12])
+def test_a_few_prompts_teach_the_models_means(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], count: int
+) -> None:
+    """Training says so, and predictions do not move far from them."""
+    table = write_table(tmp_path, count=count)
+    ran = run(capfd, "train", "success", "--table", str(table), "--out", str(tmp_path / "b"))
+    assert ran.code == 0, ran.err
+    assert f"only {count} prompts with scores" in ran.err
+    success = open_bundle(tmp_path / "b").predictor.predict_all(
+        [row_text(row) for row in prompts(20, first=count)]
+    )
+    assert np.abs(success - read_table(table).score.mean(axis=0)).max() < 0.4
+
+
+def test_prompts_that_no_fold_leaves_out_teach_the_means(tmp_path: Path) -> None:
+    """All five may fall into one fold, by their hashes; then nothing is known out of fold."""
+    table = read_table(write_table(tmp_path, count=5))
+    texts = ["\n".join(row_text(row)) for row in table.prompts]
+    seed = next(seed for seed in numbers() if not random_folds(texts, seed))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        success = train([table], seed=seed).predict_all([row_text(row) for row in prompts(9)])
+    assert np.ptp(success, axis=0).max() < 1e-6
+    assert success[0] == pytest.approx(table.score.mean(axis=0), abs=0.15)
 
 
 def bounds(table: OutcomeTable) -> dict[str, Row]:

@@ -198,10 +198,18 @@ def _progress_callback(bar: Progress) -> Callable[[str, int, int], None]:
 
 def _report_gaps(tables: "Sequence[OutcomeTable]") -> None:
     """Reports what the tables lack, before training takes its time."""
+    from turnout.training.success import FEW_PROMPTS
+
     for one in tables:
         for note in one.notes:
             err.print(f"turnout: {one.name}: {note}")
-        scored = one.answered().models
+        answered = one.answered()
+        scored, count = answered.models, len(answered.prompts)
+        if count < FEW_PROMPTS:
+            err.print(
+                f"turnout: {one.name}: only {many(count, 'prompt')} with scores: predictions stay "
+                f"near the models' means; give {FEW_PROMPTS} or more"
+            )
         if unscored := [model for model in one.models if model not in scored]:
             err.print(
                 f"turnout: {one.name}: without any score, predicted as the mean of all: "

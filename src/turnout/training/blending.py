@@ -57,6 +57,9 @@ def blend(known: OutOfFold, strange: OutOfFold, *, of_calls: bool) -> Blend:
     Closeness recognises some new kinds of tool calls, but not all: there every prompt is weighted
     as a new one, and the models are drawn together if closeness recognises it.
     """
+    if np.isnan(known.truth).all():  # so few prompts that no fold left any out: the means alone
+        alone = plain_blend(known.truth.shape[1])
+        return replace(alone, weights=np.zeros_like(alone.weights))
     slope, offset = _gate(known.closeness, *(_GATE_OF_CALLS if of_calls else _GATE))
     weights = np.stack([_weigh(known, 0), _weigh(strange, 1)]).astype(np.float32)
     weights[1, 0] *= _PRUDENCE

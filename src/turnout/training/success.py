@@ -34,7 +34,8 @@ Progress = Callable[[str, float], None]
 
 _TREES = 100
 _TREES_OUT_OF_FOLD = 40
-SMALLEST_TABLE = 20
+SMALLEST_TABLE = 5
+FEW_PROMPTS = 50  # on fewer, little can be learned beyond the models' means
 _SHARED_MODELS = 0.25
 
 
