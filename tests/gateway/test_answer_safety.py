@@ -93,6 +93,18 @@ def test_an_unsafe_answer_is_stopped_before_its_words_leave(
     assert len(record["attempts"]) == 1
 
 
+@pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])
+@pytest.mark.parametrize("path", PATHS)
+def test_an_error_does_not_quote_an_answer_that_broke_off(path: str, family: str) -> None:
+    """What came of it was scanned by nobody."""
+    with answering_world(UNSAFE, family=family, fallbacks={"strong": []}) as w:
+        w.upstream.scripts["acme/strong"] = "f-halfjson"
+        answer = w.post(path, PATHS[path](STORY))
+    assert answer.status == 502
+    assert b"broken JSON" in answer.body
+    assert b"How can" not in answer.body
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_is_said_to_be_scanned_is_what_was_delivered(*, stream: bool) -> None:
     """The record's hash is the hash of the delivered text, for a long answer too."""

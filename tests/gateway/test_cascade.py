@@ -113,6 +113,21 @@ def test_only_the_verified_answer_leaves_and_all_is_paid(
     assert store.fetch("SELECT count(*) FROM holds") == [(0,)]
 
 
+@pytest.mark.parametrize("path", BODIES)
+def test_an_error_does_not_quote_a_rejected_draft(path: str) -> None:
+    """It says where the draft does not fit its schema."""
+    draft = {"city": ["canary"], "canary": 1}
+    with cascade({"kind": "schema"}, fallbacks={}) as w:
+        w.upstream.replies["acme/fast"] = json.dumps(draft)
+        w.upstream.scripts.update(
+            dict.fromkeys(("acme/strong", "acme/coder", "acme/judge"), "f-500")
+        )
+        answer = w.post(path, BODIES[path])
+    assert answer.status == 502
+    assert "does not fit its schema at properties/city/type" in answer.body.decode()
+    assert "canary" not in answer.body.decode()
+
+
 @pytest.mark.parametrize("fault", ["f-500", "f-402", "f-429-ra60", "f-400-filter", "f-hang"])
 def test_a_judge_that_fails_is_asked_no_more_while_it_cools_down(fault: str) -> None:
     """A missing verdict is a no; drafts that nobody can judge are not made."""

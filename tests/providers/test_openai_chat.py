@@ -206,7 +206,7 @@ def test_content_in_parts_is_joined() -> None:
     [
         (b"", "not JSON: nothing"),
         (b"<!DOCTYPE html><p>x", "not JSON: an HTML page"),
-        (b'{"choices": [', "not JSON"),
+        (b'{"choices": ["a canary', "broken JSON: unexpected end of data"),
         (b"\xff\xfe", "not JSON"),
         (b"null", "not an object"),
         (b"[]", "not an object"),

@@ -180,6 +180,7 @@ def test_a_malformed_last_event_is_a_fault(end: str) -> None:
         (part({"content": "a"}, "error") + DONE, "interrupted", "with 'error'"),
         (part({"content": "a"}, "network_error") + DONE, "interrupted", "with 'network_error'"),
         ("<html><body>502</body></html>", "bad_response", "an HTML page"),
+        ('\ufeff{"choices": ["a canary"]}', "bad_response", "not an event stream, but JSON"),
         ("data: " + "x" * 200 + "\n\n", "bad_response", "larger than the cap"),
     ],
 )
@@ -188,6 +189,7 @@ def test_broken_streams_have_their_fault(wire: str, kind: str, says: str) -> Non
     found = last_fault(read(wire, max_event_bytes=150))
     assert found.kind == kind
     assert says in found.detail
+    assert "canary" not in found.detail
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Reads a whole answer's body, for all wire families.
 
-Invariant: a body that is not an answer is a fault, and the fault holds no secret.
+Invariant: a body that is not an answer is a fault, and the fault holds no secret, nor a part of an
+answer that broke off, since nobody has scanned it.
 This module does not know what an answer looks like.
 """
 
@@ -26,11 +27,18 @@ def read_answer(body: bytes, read: Callable[[Any], Chunk], secrets: Iterable[str
         if error is not None:
             return classify(None, error, secrets=secrets)
         return read(payload)
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError as problem:
+        if begins_as_json(body):
+            return bad_answer(f"the answer is broken JSON: {problem}")
         excerpt = scrub(read_error(body).message, secrets) or "nothing"
         return bad_answer(f"the answer is not JSON: {excerpt}")
     except (Malformed, *MISTYPED) as problem:
         return bad_answer(f"the answer is malformed: {problem}")
+
+
+def begins_as_json(body: bytes) -> bool:
+    """Whether this may be an answer, or a part of one, in JSON."""
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
 
 
 def bad_answer(detail: str) -> Fault:

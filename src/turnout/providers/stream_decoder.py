@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import orjson
 
 from turnout.core import Chunk, Fault
-from turnout.providers.answer_body import bad_answer
+from turnout.providers.answer_body import bad_answer, begins_as_json
 from turnout.providers.errors import ErrorText, classify, read_error
 from turnout.providers.fields import MISTYPED, Malformed
 from turnout.providers.scrub import scrub
@@ -125,6 +125,8 @@ class StreamDecoder:
         error = read_error(self._head)
         if error.code or error.type:
             return classify(None, error, secrets=self._secrets)
+        if begins_as_json(self._head):
+            return bad_answer("the answer is not an event stream, but JSON")
         excerpt = scrub(error.message, self._secrets)
         return bad_answer(f"the answer is not an event stream: {excerpt}")
 

@@ -61,7 +61,7 @@ class BySchema(_WithoutCalls):
             schemas = dict(_tools(draft.request))
             for call in draft.tool_calls:
                 if call.name not in schemas:
-                    yield f"calls {call.name!r}, which is not offered"
+                    yield "calls a tool that is not offered"
                 else:
                     yield from self._schema_problems(call.arguments or "{}", schemas[call.name])
             return
@@ -80,6 +80,9 @@ class BySchema(_WithoutCalls):
             # A schema comes from the caller: it must not make us fetch anything, nor hang in a
             # pattern that backtracks.
             lib.validate(schema, value, offline=True, pattern_options=lib.RegexOptions())
+        except lib.ValidationError as error:
+            # Its text quotes the draft, of which nothing may leave.
+            yield f"does not fit its schema at {'/'.join(map(str, error.schema_path))}"
         except (ValueError, lib.ReferencingError) as error:
             yield f"does not fit its schema: {_first_line(error)}"
 
