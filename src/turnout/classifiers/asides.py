@@ -1,7 +1,7 @@
-"""Removes from a turn what talks to the classifier: fake verdicts, orders about labels, fences.
+"""Removes clauses that address the classifier: fake verdicts, orders about labels, fences.
 
-Such a clause is called an aside. The intent is read from what remains, so that nobody can dictate a
-label; safety reads everything. Turns are clipped before they come here, which bounds the work.
+Such a clause is called an aside. The intent is read from the rest of the turn, so that nobody can
+dictate a label; safety reads everything. Turns are clipped before, which bounds the work.
 This module does not know which intents there are.
 """
 
@@ -19,48 +19,49 @@ from turnout.classifiers.request_run import HINT, request_run
 from turnout.classifiers.unwrapping import unwrapped
 from turnout.core.arrays import Floats, Rows
 
-# The rows of several texts, and where each text's begin.
+# The rows of several texts, and where each text's rows begin.
 RowsOf = Callable[[Sequence[str]], tuple[Rows, Rows]]
 # Unit vectors of texts.
 Embed = Callable[[Sequence[str]], Floats]
 
-# A clause of at most so many characters, with log-odds above the first by its table rows, may call
-# off what came before; its embedding decides. The second stands for one that surely does.
+# The most characters of a clause that may call off what came before, and its least log-odds by its
+# table rows, above which its embedding decides; and the log-odds of one that surely does.
 BRIEF = 100
 _DOUBTFUL, _CERTAIN = -4.0, 4.0
-# The weight of that embedding, and what is added in favour of the task that follows.
+# The weight of that embedding, and a bonus for the task that follows.
 _MEANT, _LEANING = 2.0, 1.0
 
-# A text of at most so many clauses may talk of labels when one of them is above the first log-odds
-# of being an aside, and surely does above the second.
+# The most clauses of a text about labels; the highest log-odds of an aside in it, above which it
+# may be one, and above which it surely is.
 _MANY, _MAY_TALK, _TALKS = 32, 0.0, 1.5
-# There each clause is judged by its table rows and its embedding, and suspected by so much more.
+# In such a text: the weights of a clause's table rows and embedding, and what is added to its
+# log-odds of being an aside.
 _BY_ROWS, _BY_MEANING, _SUSPECT = 1.6, 0.7, 3.0
-# There clauses below the first are plainly no asides: they are not embedded, and get the second.
+# Clauses below the first log-odds are not embedded, and get the second.
 _PLAINLY, _USUAL = -4.0, -8.0
-# There a line with a clause above the second adds the first to all of its clauses, if some other
+# A line with a clause above the second log-odds adds the first to all of its clauses, if another
 # line has no clause above the third.
 _SAME_LINE, _PLAIN, _UNTOUCHED = 2.0, 5.0, 2.0
-# There a clause above this is not taken for what the clause before it opens with a colon.
+# A clause above these log-odds does not belong to the clause with a colon before it.
 _OPENED = 4.0
 
-# A clause above this is no request that could open something with a colon.
+# A clause with a colon that is above these log-odds is not a request.
 _LIKELIER = 0.0
 # Inside the request's run, log-odds above this make a clause an aside.
 _SPARED = 1.0
-# A turn is all asides when each of its clauses is above this.
+# A turn is only asides if each of its clauses is above these log-odds.
 _SURE = 2.0
-# A request has at least so many characters.
+# The least characters of a request.
 _LEAST = 5
 
 
 class Unsure(Exception):
-    """What is asked depends on what a clause means, which only its embedding tells.
+    """The request depends on the meaning of a clause, and so on its embedding.
 
-    ``least`` is what is asked if nothing is called off and no clause is suspected. ``others`` are
-    two further readings, the likelier first: with suspected clauses left out, and with everything
-    called off that may be; None where the text talks so plainly of labels that guessing is not
-    allowed. ``told`` finds what is asked when it is given a function that embeds clauses.
+    ``least`` is the request if nothing is called off and no clause is suspected. ``others`` are two
+    further readings, the likelier first: without suspected clauses, and with everything called off
+    that may be. It is None if the text is surely about labels, where guessing is not allowed.
+    ``told`` returns the request, given a function that embeds clauses.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Asides:
     alarm: float
     meaning: Dense | None = None
     spoken: Hidden | None = None
-    # How much each row speaks for an aside; kept, since every text needs a sum of these.
+    # The weight of each row for an aside; kept, since every text needs a sum of these.
     telling: Floats = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -92,15 +93,15 @@ class Asides:
         object.__setattr__(self, "telling", telling.astype(np.float32, copy=False))
 
     def suspected(self, rows: Rows) -> bool:
-        """Whether a text with these table rows may hold an aside at all."""
+        """Whether a text with these table rows may hold an aside."""
         return self.told(rows) > self.alarm
 
     def told(self, rows: Rows) -> float:
-        """How much the rows of a text speak for an aside somewhere in it."""
+        """The summed weight of a text's rows for an aside somewhere in it."""
         return float(np.add.reduce(self.telling.take(rows)))
 
     def told_each(self, rows: Rows, starts: Rows) -> Floats:
-        """As ``told``, for several texts whose rows begin at ``starts``."""
+        """Like ``told``, for several texts whose rows begin at ``starts``."""
         out: Floats = np.add.reduceat(self.telling.take(rows), starts)
         return out
 
@@ -111,9 +112,9 @@ class Asides:
         return bool(self.table.all(*rows_of(clauses(text)))[:, 0].min() > _SURE)
 
     def without(self, text: str, rows_of: RowsOf) -> str:
-        """The text without its asides; the whole text where next to nothing would be left.
+        """The text without its asides; the whole text if almost nothing would be left.
 
-        Raises Unsure where the embedding of a clause decides.
+        Raises Unsure if the embedding of a clause decides.
         """
         parts = clauses(text)
         if len(parts) == 1:
@@ -184,10 +185,9 @@ def _unless_unsure(
 
 
 def _wary(parts: Sequence[str], scores: Floats, meant: Floats | float = 0.0) -> Floats:
-    """The clauses' log-odds of being asides in a text that talks of labels.
+    """The clauses' log-odds of being asides in a text about labels.
 
-    A line that plainly holds an aside makes all of its clauses likelier ones, unless every line
-    does.
+    A line with a plain aside makes all of its clauses likelier asides, unless every line has one.
     """
     joint: Floats = _BY_ROWS * scores + np.float32(_SUSPECT) + np.float32(_BY_MEANING) * meant
     line = np.cumsum([0, *("\n" in part for part in parts[:-1])])
@@ -208,7 +208,7 @@ def _kept(
 
 
 def with_opened(parts: Sequence[str], scores: Floats, most: float = math.inf) -> Floats:
-    """The clauses' log-odds, with a clause that a request opens by a colon no likelier than it.
+    """The clauses' log-odds; a clause after a request with a colon gets at most that request's.
 
     A clause above ``most`` keeps its own.
     """
@@ -223,7 +223,7 @@ def with_opened(parts: Sequence[str], scores: Floats, most: float = math.inf) ->
 
 
 def kept_of(text: str, parts: Sequence[str], run: tuple[int, int], asked: NDArray[np.bool_]) -> str:
-    """The clauses of the run that are ``asked``; the whole text where next to nothing is left.
+    """The clauses of the run that are ``asked``; the whole text if almost nothing would be left.
 
     A first clause that introduces a task is kept even outside the run.
     """

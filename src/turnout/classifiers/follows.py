@@ -1,4 +1,4 @@
-"""The label after the last turn: whether each turn goes on with the task before it, or begins one.
+"""The label after the last turn: decides whether each turn continues the task before it or not.
 
 This module does not know how turns are read.
 """
@@ -12,20 +12,20 @@ from turnout.classifiers.encoder import DIMENSIONS
 from turnout.classifiers.heads import joined, logistic
 from turnout.core.arrays import Floats
 
-# How much of a label what was answered tells, beside what was asked. More changes right labels.
+# The weight of the answer in a label, against that of the question. More changes right labels.
 _ANSWERED = 0.2
-# Columns of one range: regularisation holds all back alike.
+# Factors that give all columns one range, so that regularisation treats them alike.
 _LIKENESS, _PRODUCT, _LENGTH = 3.0, 20.0, 1 / 3
 _TINY = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
-    """The user's turns as both stages read them, oldest first, and what was said between them.
+    """The user's turns as both stages read them, oldest first, and the texts between them.
 
-    ``said`` and ``before`` are unit vectors of the turns, and of what was said since the turn
-    before each but the first; ``each`` and ``answered`` their distributions over intents. Behind
-    the intents that ``answered`` has, ``each`` may have others.
+    ``said`` holds a unit vector for each turn, ``before`` one for the text between each turn and
+    the turn before it; ``each`` and ``answered`` are their distributions over intents. ``each`` may
+    have further intents after those of ``answered``.
     """
 
     texts: Sequence[str]
@@ -35,13 +35,13 @@ class Turns:
     answered: Floats
 
     def going_on(self, held: Floats, i: int) -> Floats:
-        """The distribution after turn ``i`` if it goes on with what is ``held`` before it."""
+        """The distribution after turn ``i`` if it continues a task with the intents ``held``."""
         return joined(held, self.answered[i - 1], _ANSWERED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follows:
-    """A linear head over what turn and task are like; see ``columns``."""
+    """A linear head over the features of turn and task; see ``columns``."""
 
     weights: Floats
     bias: float
@@ -58,16 +58,17 @@ class Follows:
 
 
 def width(intents: int) -> int:
-    """How many ``columns`` there are for so many intents."""
+    """The number of ``columns`` for a number of intents."""
     return 2 * DIMENSIONS + 5 + 2 * intents
 
 
 def columns(turns: Turns, i: int, held: Floats) -> Floats:
-    """What tells whether turn ``i`` goes on with a task of the intents ``held``.
+    """The features that show whether turn ``i`` continues a task with the intents ``held``.
 
-    Its vector, and its product with that of what was said; its length on a log scale and the
-    likeness of the two; how sure an intent it has by itself, and which; which is held, how much the
-    two agree, and how much of the held one the turn has.
+    The turn's vector, and its product with that of the text before it; the turn's length on a log
+    scale, and the likeness of the two vectors; the probability of the turn's own best intent, the
+    agreement of its intents with the held ones, and the turn's probability of the best held one;
+    its own intents and the held ones.
     """
     said, before = turns.said[i], turns.before[i - 1]
     intents = turns.answered.shape[1]

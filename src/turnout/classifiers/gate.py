@@ -1,4 +1,4 @@
-"""When the first stage's verdict stands, and which texts the second stage must see.
+"""Decides when the first stage's verdict stands, and which texts the second stage must read.
 
 This module does not know how a text is read.
 """
@@ -14,11 +14,11 @@ HARM, INJECTION = -2, -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """When the first stage's verdict stands; all bounds were set on sources it never saw.
+    """Bounds of the first stage's verdict, all set on sources that were not in training.
 
-    ``sharpness`` calibrates its intents; ``harm`` and ``injection`` are added to its log-odds. It
-    stands if both are below ``unsafe`` and the intent has at least ``confidence``, and, as a block,
-    from ``certain`` on.
+    ``sharpness`` calibrates its intents; ``harm`` and ``injection`` are added to its log-odds. The
+    verdict stands if both are below ``unsafe`` and the intent has at least ``confidence``. It
+    stands as a block if one of them is at least ``certain``.
     """
 
     sharpness: float
@@ -30,7 +30,7 @@ class Gate:
     certain: float
 
     def alarm(self, quick: Floats) -> Floats:
-        """The larger safety log-odds of each row of what the first stage says alone."""
+        """The larger of the two safety log-odds, for each row of the first stage's own output."""
         found: Floats = np.maximum(
             quick[:, HARM] + self.harm, quick[:, INJECTION] + self.injection, dtype=np.float32
         )

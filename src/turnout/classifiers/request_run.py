@@ -1,4 +1,4 @@
-"""Finds where the request stands among the clauses of a text: the run for which most speaks.
+"""Finds the request among the clauses of a text: the run of clauses with the highest score.
 
 This module does not know how a clause got its log-odds.
 """
@@ -8,20 +8,20 @@ from collections.abc import Sequence
 
 from turnout.classifiers.clauses import OPENS
 
-# All weights were fitted by likelihood to where prompts stand in attacks of kinds that the head had
-# not seen, and to prompts without an attack, whose run is the whole text.
+# All weights were fitted by likelihood: to attacks of kinds that the head had not seen, in which
+# the place of the prompt is known, and to prompts without an attack, whose run is the whole text.
 #
-# What one clause adds to its run: a constant, a weight for its length (which counts up to so many
-# characters), and a weight against its log-odds of being an aside. Below the floor log-odds count
-# less, since another task beside the prompt looks like a request as well.
+# A clause adds to its run: a constant, a weight for its length (up to a number of characters), and
+# a negative weight for its log-odds of being an aside. Log-odds below the floor count less, since
+# another task next to the prompt also looks like a request.
 _EACH, _WEIGHT, _TRUST = -0.22, 0.64, 0.42
 _WEIGHTY = 60
 _FLOOR, _BELOW = -2.0, 0.45
-# What a run that begins or ends amid the text adds there: anywhere, at a line's end, after a colon.
+# A run that begins or ends inside the text adds: anywhere, at a line's end, after a colon.
 _BEGINS, _BEGINS_LINE, _BEGINS_COLON = 0.28, 0.33, -0.35
 _ENDS, _ENDS_LINE, _ENDS_COLON = -1.37, 1.70, -0.62
-# Log-odds above this count as calling off what came before; what each unit of them adds to the run
-# that holds the clause, and to one that begins after it.
+# Log-odds above this count as calling off what came before; each unit of them adds the first value
+# to the run that holds the clause, and the second to a run that begins after it.
 HINT = -2.0
 _HELD, _FREED = -1.0, 0.57
 
@@ -32,8 +32,8 @@ def request_run(
     """The first clause of the request, and the one after its last.
 
     ``scores`` are each clause's log-odds of being an aside, ``calls`` those of calling off what
-    came before it. A request stands in one piece, so that this is the run with the largest sum, by
-    Kadane's algorithm with a value for where the run begins and ends.
+    came before it. A request is one run of clauses. So it is the run with the largest sum, found by
+    Kadane's algorithm with values for the run's beginning and end.
     """
     best, found, total, start = -math.inf, (0, len(parts)), -math.inf, 0
     begins = 0.0
@@ -51,7 +51,7 @@ def request_run(
 
 
 def _own(length: int, score: float) -> float:
-    """What a clause of this length and log-odds adds to the run that holds it."""
+    """The value of a clause with this length and log-odds for the run that holds it."""
     share = min(length, _WEIGHTY) / _WEIGHTY
     doubt = max(score, _FLOOR) + _BELOW * min(score - _FLOOR, 0.0)
     return _EACH + _WEIGHT * share - _TRUST * (1.0 + share) * doubt

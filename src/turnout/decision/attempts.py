@@ -30,6 +30,8 @@ class RetryRules:
 
 # A part of a route that others share, and its name.
 Part = tuple[str, str]
+# The part that a kind of fault is about.
+_PART_OF = {"rejected": "model", "rate_limited": "quota"}
 
 
 class Attempt(Struct, frozen=True):
@@ -85,12 +87,8 @@ def _failed_parts(fault: Fault, route: Route) -> set[Part]:
 
     Another deployment of a rejected model would write the same draft.
     """
-    fails = {
-        "provider": fault.scope == "provider",
-        "model": fault.kind == "rejected",
-        "quota": fault.kind == "rate_limited",
-    }
-    return {part for part in _parts(route).items() if fails[part[0]]}
+    failed = {fault.scope, _PART_OF.get(fault.kind)}
+    return {(part, name) for part, name in _parts(route).items() if part in failed}
 
 
 def _is_final(outcome: Outcome) -> bool:

@@ -122,12 +122,8 @@ def message_item(about: About, place: int, status: str) -> Item:
 
 def text_part(text: str, logprobs: Sequence[Any] = (), sources: Sequence[Item] = ()) -> Item:
     """A text part with the sources that it cites."""
-    return {
-        "type": "output_text",
-        "text": text,
-        "annotations": [*sources],
-        "logprobs": [*logprobs],
-    }
+    lists = {"annotations": [*sources], "logprobs": [*logprobs]}
+    return {"type": "output_text", "text": text, **lists}
 
 
 def sources_in(raw: Mapping[str, Any]) -> list[Item]:
