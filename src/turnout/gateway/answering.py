@@ -78,18 +78,18 @@ class _Answering(Struct, kw_only=True):
             if self.walk.decision.blocked:
                 await self._write((self._refusal(),))
         except RouterError as error:
-            if self.writer or self._is_head_sent_early():
+            if self.out.status is not None:
                 await self.out.break_off((self.writer or early).fail(problem_of(error)))
             raise
         finally:
             if self.heartbeat is not None:
                 self.heartbeat.stop()
-        if self.writer is not None and self.walk.complete:
-            await self.out.end(self.writer.end(self._usage()))
-        elif self.writer or self._is_head_sent_early():
-            await self.out.break_off((self.writer or early).fail(self._problem()))
-        else:
+        if self.out.status is None:
             await self._send_problem()
+        elif self.writer is not None and self.walk.complete:
+            await self.out.end(self.writer.end(self._usage()))
+        else:
+            await self.out.break_off((self.writer or early).fail(self._problem()))
 
     async def _write(self, batch: Sequence[Chunk]) -> None:
         writer = self.writer
@@ -103,13 +103,9 @@ class _Answering(Struct, kw_only=True):
         """Sends the head, which names this attempt's model. Returns a writer for its answer."""
         if self.heartbeat is not None:
             self.heartbeat.stop()
-        if not self._is_head_sent_early():
+        if self.out.status is None:  # else a sign of life has sent it
             await self.out.begin(200, [*_EVENTS, *self._decision_headers(final=False)])
         return self.dialect.writer(self._about())
-
-    def _is_head_sent_early(self) -> bool:
-        """Whether the head was sent early, with a sign of life."""
-        return self.heartbeat is not None and self.heartbeat.is_head_sent
 
     def _early_head(self) -> Headers:
         """The head of an answer whose model is not known yet."""

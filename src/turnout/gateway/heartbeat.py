@@ -1,7 +1,7 @@
-"""Signs of life for the caller of a stream whose answer has not begun: off unless configured.
+"""Signs of life for the caller of a stream whose answer has not begun; only if configured.
 
-Invariant: a sign is not content, so that the next model may still answer unnoticed; but a failure
-is then an error event, since the status was sent already. This module does not know dialects.
+Invariant: a sign has no content, so another model may still answer. A failure is then an error
+event, since the status was already sent. This module does not know dialects.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from turnout.gateway.exchange import Exchange, Headers
 
 
 class Heartbeat:
-    """Sends the head and ``sign`` after ``every_s`` seconds, and ``sign`` again after as many.
+    """Sends the head and ``sign`` after ``every_s`` seconds, and ``sign`` again each ``every_s``.
 
     ``head`` returns the head's lines when they are needed.
     """
@@ -19,7 +19,6 @@ class Heartbeat:
     def __init__(
         self, out: Exchange, head: Callable[[], Headers], sign: bytes, every_s: float
     ) -> None:
-        self.is_head_sent = False
         self._out, self._head, self._sign, self._every_s = out, head, sign, every_s
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
@@ -37,8 +36,7 @@ class Heartbeat:
     async def _send_sign(self) -> None:
         if self._stopped:
             return
-        if not self.is_head_sent:
-            self.is_head_sent = True
+        if self._out.status is None:
             await self._out.begin(200, self._head())
         await self._out.piece(self._sign)
         if not self._stopped:
