@@ -117,40 +117,49 @@ def _rows_of(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def test_only_the_aside_goes() -> None:
     """The clause about the label is left out, the request stays word for word."""
-    found = _asides().without("sort the list, please.\nlabel this", _rows_of)
+    found = _asides().without_asides("sort the list, please.\nlabel this", _rows_of)
     assert found == "sort the list, please."
 
 
 def test_a_clause_goes_only_where_more_speaks_for_it_than_against() -> None:
     """What is likelier the request's own stays, and so does what stands between such clauses."""
     asides = _asides()
-    assert asides.without("sort it.\nlist it", _rows_of) == "sort it.\nlist it"
-    assert asides.without("sort it.\nchat\nlabel", _rows_of) == "sort it."
-    assert asides.without("sort it.\nplease.\nlist it", _rows_of) == "sort it.\nplease.\nlist it"
+    assert asides.without_asides("sort it.\nlist it", _rows_of) == "sort it.\nlist it"
+    assert asides.without_asides("sort it.\nchat\nlabel", _rows_of) == "sort it."
+    assert (
+        asides.without_asides("sort it.\nplease.\nlist it", _rows_of)
+        == "sort it.\nplease.\nlist it"
+    )
 
 
 def test_what_a_request_opens_with_a_colon_is_its_own() -> None:
     """Whatever it says; what an aside opens is not."""
     asides = _asides()
-    assert asides.without("sort this: label one", _rows_of) == "sort this: label one"
-    assert asides.without("sort this: label one.\nlabel two", _rows_of) == "sort this: label one."
-    assert asides.without("label this: chat.\nsort it", _rows_of) == "sort it"
+    assert asides.without_asides("sort this: label one", _rows_of) == "sort this: label one"
+    assert (
+        asides.without_asides("sort this: label one.\nlabel two", _rows_of)
+        == "sort this: label one."
+    )
+    assert asides.without_asides("label this: chat.\nsort it", _rows_of) == "sort it"
 
 
 def test_what_opens_a_task_stays_with_its_text() -> None:
     """An aside between them parts no task from what it is on; what an aside opens is no task."""
     asides, text = _asides(), "list and sort and list this line, please.\nlist that one"
-    assert asides.without(f"sort this.\nlabel: chat.\n{text}", _rows_of) == f"sort this.\n{text}"
-    assert asides.without(f"sort this. label: chat.\n{text}", _rows_of) == text
-    assert asides.without(f"label this.\nlabel: chat.\n{text}", _rows_of) == text
+    assert (
+        asides.without_asides(f"sort this.\nlabel: chat.\n{text}", _rows_of)
+        == f"sort this.\n{text}"
+    )
+    assert asides.without_asides(f"sort this. label: chat.\n{text}", _rows_of) == text
+    assert asides.without_asides(f"label this.\nlabel: chat.\n{text}", _rows_of) == text
 
 
 def test_a_task_that_is_called_off_goes() -> None:
     """With what calls it off, where another task follows; where none does, the task stays."""
     asides = _asides()
-    assert asides.without("sort it. drop it. list that", _rows_of) == "list that"
-    assert asides.without("sort it. please! drop it. list that", _rows_of) == "list that"
-    assert "sort it. list that." in asides.without("sort it. list that. drop it.", _rows_of)
+    assert asides.without_asides("sort it. drop it. list that", _rows_of) == "list that"
+    assert asides.without_asides("sort it. please! drop it. list that", _rows_of) == "list that"
+    assert "sort it. list that." in asides.without_asides("sort it. list that. drop it.", _rows_of)
 
 
 def _understanding() -> Asides:
@@ -158,7 +167,7 @@ def _understanding() -> Asides:
     asides = _asides()
     table = replace(asides.table, bias=np.array([-1.5, -3.0], np.float32))
     meaning = Dense(weights=np.array([9.0], np.float32), bias=np.float32(-3.0))
-    return replace(asides, table=table, meaning=meaning)
+    return replace(asides, table=table, call_off_head=meaning)
 
 
 def _meant(texts: Sequence[str]) -> np.ndarray:
@@ -169,16 +178,16 @@ def _meant(texts: Sequence[str]) -> np.ndarray:
 def _told(asides: Asides, text: str, embed: Embed) -> str:
     """What is asked, by the meaning of its clauses where that is to be known."""
     try:
-        return asides.without(text, _rows_of)
+        return asides.without_asides(text, _rows_of)
     except Unsure as unsure:
-        return unsure.told(embed)
+        return unsure.resolve(embed)
 
 
 def test_what_calls_off_is_known_by_its_meaning() -> None:
     """Words that the table does not know are asked for where the request hangs on them."""
     asides = _understanding()
     text = "sort it. a colleague did, please. list that"
-    assert _asides().without(text, _rows_of) != "list that"
+    assert _asides().without_asides(text, _rows_of) != "list that"
     assert _told(asides, text, _meant) == "list that"
     assert _told(asides, text.replace("colleague", "cat"), _meant) != "list that"
 
@@ -187,18 +196,18 @@ def test_without_embeddings_it_says_what_hangs_on_them() -> None:
     """Both readings are told; a text that nothing hangs on is read without."""
     asides = _understanding()
     with pytest.raises(Unsure) as raised:
-        asides.without("sort it. drop it. list that", _rows_of)
-    assert raised.value.others is not None
-    assert raised.value.others[-1] == "list that"
-    assert raised.value.least.startswith("sort it.")
-    assert asides.without("sort the list, please.\nlabel this", _rows_of)
+        asides.without_asides("sort it. drop it. list that", _rows_of)
+    assert raised.value.other_readings is not None
+    assert raised.value.other_readings[-1] == "list that"
+    assert raised.value.plain_reading.startswith("sort it.")
+    assert asides.without_asides("sort the list, please.\nlabel this", _rows_of)
 
 
 def _hearing() -> Asides:
     """As ``_asides``, and beside a label it asks of any clause whether a guild is named."""
     inner = Dense(weights=np.array([[1.0]], np.float32), bias=np.zeros(1, np.float32))
     outer = Dense(weights=np.array([20.0], np.float32), bias=np.float32(-4.0))
-    return replace(_asides(), spoken=Hidden(inner=inner, outer=outer))
+    return replace(_asides(), aside_head=Hidden(inner=inner, outer=outer))
 
 
 def _heard(texts: Sequence[str]) -> np.ndarray:
@@ -211,7 +220,7 @@ def test_an_aside_in_unknown_words_is_known_by_its_meaning() -> None:
     asides = _hearing()
     text = "label chat.\nthe guild says please.\nsort that, list it"
     assert _told(asides, text, _heard) == "sort that, list it"
-    assert "guild" in _asides().without(text, _rows_of)
+    assert "guild" in _asides().without_asides(text, _rows_of)
 
 
 def test_a_plain_request_is_not_embedded() -> None:
@@ -230,21 +239,21 @@ def test_a_plain_request_is_not_embedded() -> None:
 def test_a_text_without_talk_of_labels_is_read_by_its_rows() -> None:
     """No clause of it is embedded, whatever it speaks of."""
     text = "sort this.\nthe guild says sort, list.\nsort that, list it"
-    assert _hearing().without(text, _rows_of) == text
+    assert _hearing().without_asides(text, _rows_of) == text
 
 
 def test_talk_of_labels_is_not_guessed_at() -> None:
     """Without an embedding there is no second reading to compare with."""
     with pytest.raises(Unsure) as raised:
-        _hearing().without("label chat.\nsort that, list it", _rows_of)
-    assert raised.value.least == "sort that, list it"
-    assert raised.value.others is None
+        _hearing().without_asides("label chat.\nsort that, list it", _rows_of)
+    assert raised.value.plain_reading == "sort that, list it"
+    assert raised.value.other_readings is None
 
 
 def test_a_text_of_very_many_clauses_is_read_by_its_rows() -> None:
     """Each would be embedded."""
     text = "label chat.\n" * 40 + "sort that, list it"
-    assert _hearing().without(text, _rows_of) == "sort that, list it"
+    assert _hearing().without_asides(text, _rows_of) == "sort that, list it"
 
 
 def test_a_line_with_a_plain_aside_is_one() -> None:
@@ -263,37 +272,41 @@ def test_a_long_clause_calls_nothing_off() -> None:
 def test_a_request_ends_with_a_line_rather_than_within() -> None:
     """What tells little of an aside is left out where it has a line of its own."""
     asides = _asides()
-    assert asides.without("sort it and list it.\nchat", _rows_of) == "sort it and list it."
+    assert asides.without_asides("sort it and list it.\nchat", _rows_of) == "sort it and list it."
     told = "sort it and list it. please; chat"
-    assert asides.without(told, _rows_of) == "sort it and list it. please"
+    assert asides.without_asides(told, _rows_of) == "sort it and list it. please"
 
 
 def test_what_stood_around_the_request_goes_with_it() -> None:
     """Quotes and brackets of what is left out are no part of the request; its own ones are."""
     asides = _asides()
-    assert asides.without('label it: "sort the list"}', _rows_of) == "sort the list"
-    assert asides.without("label it:\nsort [list],", _rows_of) == "sort [list]"
-    assert asides.without('sort it, "please".', _rows_of) == 'sort it, "please".'
+    assert asides.without_asides('label it: "sort the list"}', _rows_of) == "sort the list"
+    assert asides.without_asides("label it:\nsort [list],", _rows_of) == "sort [list]"
+    assert asides.without_asides('sort it, "please".', _rows_of) == 'sort it, "please".'
 
 
 def test_a_text_that_is_all_aside_stays() -> None:
     """Something must be read."""
-    assert _asides().without("label one.\nlabel two.", _rows_of) == "label one.\nlabel two."
+    assert _asides().without_asides("label one.\nlabel two.", _rows_of) == "label one.\nlabel two."
 
 
 def test_the_alarm_sums_what_tells() -> None:
     """One telling word raises it, however much else is said."""
     asides = _asides()
-    assert asides.suspected(_rows("sort the list and label it"))
-    assert not asides.suspected(_rows("sort the list, chat"))
+    assert asides.may_hold_aside(_rows("sort the list and label it"))
+    assert not asides.may_hold_aside(_rows("sort the list, chat"))
 
 
 def test_an_idle_text_says_nothing_else() -> None:
     """Each of its clauses must tell of an aside beyond doubt, and something must."""
     asides = _asides()
-    assert asides.idle("label one.\nlabel two.", _rows("label one.\nlabel two."), _rows_of)
-    assert not asides.idle("label one.\nsort two.", _rows("label one.\nsort two."), _rows_of)
-    assert not asides.idle("chat.\nplease.", _rows("chat.\nplease."), _rows_of)
+    assert asides.is_only_asides(
+        "label one.\nlabel two.", _rows("label one.\nlabel two."), _rows_of
+    )
+    assert not asides.is_only_asides(
+        "label one.\nsort two.", _rows("label one.\nsort two."), _rows_of
+    )
+    assert not asides.is_only_asides("chat.\nplease.", _rows("chat.\nplease."), _rows_of)
 
 
 def test_an_earlier_turn_dictates_no_label() -> None:
@@ -379,7 +392,7 @@ def test_a_colon_opens_nothing_that_plainly_talks_of_labels() -> None:
     """Where a text talks of labels, a note with a colon in front does not make an order a task."""
     text = "sort note: label chat.\nsort that, list it"
     assert "label" not in _told(_hearing(), text, _heard)
-    assert _asides().without(text, _rows_of) == text
+    assert _asides().without_asides(text, _rows_of) == text
 
 
 def test_signs_around_what_is_left_go_with_what_stood_there() -> None:
@@ -395,23 +408,23 @@ def test_signs_around_what_is_left_go_with_what_stood_there() -> None:
         "(sort it)",
         "-->sort it",
     ):
-        assert asides.without(f"label chat.\n{wrapped}", _rows_of) == "sort it"
-    assert asides.without("label chat.\n[sort] it [list]", _rows_of) == "[sort] it [list]"
-    assert asides.without("label chat.\nsort it ?", _rows_of) == "sort it ?"
-    assert asides.without("label chat.\nsort it?.", _rows_of) == "sort it?"
-    assert asides.without("label chat.\n「sort 「it」」", _rows_of) == "sort 「it」"
+        assert asides.without_asides(f"label chat.\n{wrapped}", _rows_of) == "sort it"
+    assert asides.without_asides("label chat.\n[sort] it [list]", _rows_of) == "[sort] it [list]"
+    assert asides.without_asides("label chat.\nsort it ?", _rows_of) == "sort it ?"
+    assert asides.without_asides("label chat.\nsort it?.", _rows_of) == "sort it?"
+    assert asides.without_asides("label chat.\n「sort 「it」」", _rows_of) == "sort 「it」"
 
 
 def test_a_comment_in_code_keeps_its_signs() -> None:
     """What opens and closes one tells that it is code."""
     code = "/**\n * sort the list\n */"
-    assert _asides().without(f"label chat.\n{code}", _rows_of) == code
+    assert _asides().without_asides(f"label chat.\n{code}", _rows_of) == code
 
 
 def test_a_few_letters_are_no_request() -> None:
     """Where no more would be left, the text is read whole."""
     text = "chat, label it.\n{[1]}"
-    assert _asides().without(text, _rows_of) == text
+    assert _asides().without_asides(text, _rows_of) == text
 
 
 def test_a_letter_in_a_list_is_no_clause() -> None:

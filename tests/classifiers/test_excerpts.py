@@ -18,7 +18,7 @@ def classifier() -> LocalClassifier:
 
 
 def _excerpts(classifier: LocalClassifier, messages: list[Message]) -> Excerpts:
-    return Excerpter(classifier._first, classifier._gate).of(
+    return Excerpter(classifier._first, classifier._gate).excerpts_of(
         classifier._read(messages, classifier.embed)
     )
 
@@ -69,7 +69,7 @@ def test_one_stretch_of_many_is_not_blocked_at_a_glance(classifier: LocalClassif
     short = classifier._read([{"role": "user", "content": _PLAIN}])
     raised = gate.certain + 1.0 - float(gate.alarm(short.chunk_quick)[0])
     alarming = replace(short, chunk_quick=short.chunk_quick + raised)
-    blocked = classifier._alone(alarming)
+    blocked = classifier._settled(alarming)
     assert blocked is not None
     assert (blocked.unsafe or 0.0) >= classifier.threshold
-    assert classifier._alone(replace(alarming, whole=20)) is None
+    assert classifier._settled(replace(alarming, whole_chunks=20)) is None

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from turnout.classifiers import LocalClassifier
 from turnout.classifiers.encoder import shared_encoder
 from turnout.classifiers.heads import Floats
-from turnout.classifiers.recall import Cuts, Recall
+from turnout.classifiers.recall import CutCache, Recall
 from turnout.classifiers.views import stretches
-from turnout.classifiers.window import singles
+from turnout.classifiers.window import long_part_sentences
 
 _PROSE = "The tide table lists high water twice a day. Boats leave an hour before it! " * 20
 _MASKED = "Pl\u200bease r\u0435ad th\u0456s n\u043ete aloud. " * 30
@@ -64,12 +64,14 @@ def test_what_is_embedded_again_is_not_embedded_twice(monkeypatch: pytest.Monkey
 @given(texts=st.lists(st.sampled_from([*LONG, "one", _PROSE[:900]]), max_size=4))
 def test_texts_are_cut_as_without_memory(texts: list[str]) -> None:
     """The first time and the second; a lone stretch has no sentences."""
-    cuts = Cuts()
+    cuts = CutCache()
     for _ in range(2):
-        found = cuts.all(texts)
+        found = cuts.cuts_of(texts)
         assert [cut.stretches for cut in found] == [stretches(text) for text in texts]
         several = len({part for cut in found for part in cut.stretches}) > 1
-        alone = [dict.fromkeys(singles(cut.stretches) if several else ()) for cut in found]
+        alone = [
+            dict.fromkeys(long_part_sentences(cut.stretches) if several else ()) for cut in found
+        ]
         assert [dict.fromkeys(cut.sentences) for cut in found] == alone
 
 
@@ -78,15 +80,15 @@ def test_what_is_remembered_is_bounded_and_no_text(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("turnout.classifiers.recall._READINGS", 50)
     monkeypatch.setattr("turnout.classifiers.recall._BYTES", 3000)
     first = LocalClassifier.load()._first
-    recall, cuts = Recall(first), Cuts()
+    recall, cuts = Recall(first), CutCache()
     for number in range(6):
         texts = [f"harbour {number} {n}" for n in range(30)]
         for _ in range(2):
             np.testing.assert_array_equal(recall.read(texts).quick, first.read(texts).quick)
-        cuts.all([f"{number} {_PROSE}"])
-    readings = recall._readings._kept
+        cuts.cuts_of([f"{number} {_PROSE}"])
+    readings = recall._readings._stored
     assert len(readings) == 50
-    kept = [part for places in cuts._kept.values() for part in places]
+    kept = [part for places in cuts._stored.values() for part in places]
     assert 0 < sum(map(len, kept)) == cuts._bytes <= 3000
-    every = [*readings.items(), kept, cuts._kept.keys()]
+    every = [*readings.items(), kept, cuts._stored.keys()]
     assert not any(b"harbour" in part or b"tide" in part for parts in every for part in parts)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.classifiers.decoders import ENCODINGS
-from turnout.classifiers.glyphs import joined
+from turnout.classifiers.glyphs import without_letter_spacing
 
 _SIGNS = st.text("aZ9f0 1.-_·–/|\n\\x%&#;=⠓⠊é漢:u4,<>", max_size=80)
 _UNITS = st.sampled_from(
@@ -32,4 +32,9 @@ def test_a_check_spares_plain_text() -> None:
 
 def test_dotted_words_are_joined_in_any_script() -> None:
     """The check before it lets every kind of separator through."""
-    assert [joined(t) for t in ("h.o.w", "h_o_w", "h·o·w", "к.а.к")] == ["how", "how", "how", "как"]
+    assert [without_letter_spacing(t) for t in ("h.o.w", "h_o_w", "h·o·w", "к.а.к")] == [
+        "how",
+        "how",
+        "how",
+        "как",
+    ]

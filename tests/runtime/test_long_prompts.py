@@ -10,7 +10,7 @@ import pytest
 from tests.runtime.world import CODE, FACT, router
 from turnout import Router
 from turnout.classifiers import LocalClassifier
-from turnout.classifiers.local import Begun
+from turnout.classifiers.local import FirstVerdict
 from turnout.core import Message
 from turnout.testing import FaultyUpstream
 
@@ -42,7 +42,7 @@ def test_the_second_stage_does_not_wait_for_a_long_prompt() -> None:
 class Watched(LocalClassifier):
     """A classifier that notes where it reads."""
 
-    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Begun]:
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[FirstVerdict]:
         """As usual."""
         WHERE.append(threading.current_thread().name)
         return super().begin_batch(conversations)

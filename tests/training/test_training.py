@@ -258,12 +258,12 @@ def test_what_calls_off_is_learned_from_its_meaning() -> None:
     def embed(texts: Sequence[str]) -> np.ndarray:
         return np.array([["v" in text, "t" in text] for text in texts], np.float32)
 
-    meaning = fit_asides(rows, _letters, embed).meaning
+    meaning = fit_asides(rows, _letters, embed).call_off_head
     assert meaning is not None
     off_odds, asked_odds = meaning.logits(embed(["vvx.", "sort"]))
     assert off_odds > asked_odds
-    assert fit_asides(rows, _letters).meaning is None
-    assert fit_asides([*moulds, *prompts], _letters, embed).meaning is None
+    assert fit_asides(rows, _letters).call_off_head is None
+    assert fit_asides([*moulds, *prompts], _letters, embed).call_off_head is None
 
 
 def test_an_aside_is_learned_from_its_meaning() -> None:
@@ -276,11 +276,11 @@ def test_an_aside_is_learned_from_its_meaning() -> None:
     def embed(texts: Sequence[str]) -> np.ndarray:
         return np.array([["z" in text, "t" in text] for text in texts], np.float32)
 
-    spoken = fit_asides([*moulds, *prompts], _letters, embed).spoken
+    spoken = fit_asides([*moulds, *prompts], _letters, embed).aside_head
     assert spoken is not None
     told, asked = spoken.logits(embed(["zx", "sort"])).tolist()
     assert told > asked
-    assert fit_asides([*moulds, *prompts], _letters).spoken is None
+    assert fit_asides([*moulds, *prompts], _letters).aside_head is None
 
 
 def test_a_mould_for_talk_teaches_asides_and_the_heads_for_labels_nothing() -> None:

@@ -42,8 +42,8 @@ _END = re.compile(
 # Words, numbers and commas, in which no end of a clause need be searched for.
 _UNBROKEN = re.compile(r"(?:[A-Za-z0-9, ]++(?:(?<! )['-](?=[A-Za-z0-9]))?+)++[.!?]?")
 _LETTER = re.compile(r"\w")
-OPENS = (":", "：")
-_OPENING = range(8, 121)
+COLONS = (":", "：")
+_OPENING_CHARACTERS = range(8, 121)
 
 
 def clauses(text: str) -> list[str]:
@@ -64,7 +64,7 @@ def clauses(text: str) -> list[str]:
     return found
 
 
-def opens(clause: str) -> bool:
+def may_open_task(clause: str) -> bool:
     """Whether a first clause may introduce a task: it ends its line, or ends with a colon."""
-    ends = clause.rstrip().endswith(OPENS) or "\n" in clause
-    return ends and len(clause) in _OPENING
+    ends = clause.rstrip().endswith(COLONS) or "\n" in clause
+    return ends and len(clause) in _OPENING_CHARACTERS

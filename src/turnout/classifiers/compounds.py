@@ -20,16 +20,18 @@ _WORDS, _ONE_IN = 5, 6
 _LONG = 16
 
 
-def parted(text: str) -> str:
+def split_compounds(text: str) -> str:
     """The text with blanks between joined words."""
     runs = " ".join(run for run in text.split() if len(run) >= _LONG)
     if not (_JOINED.search(runs) or _HUMPED.search(runs)):
         return text
-    apart = _JOINED.sub(lambda m: _sentence(_SIGNS.sub(" ", m.group())) or m.group(), text)
-    return _HUMPED.sub(lambda m: _sentence(_HUMP.sub(" ", m.group()).lower()) or m.group(), apart)
+    apart = _JOINED.sub(lambda m: _sentence_or_none(_SIGNS.sub(" ", m.group())) or m.group(), text)
+    return _HUMPED.sub(
+        lambda m: _sentence_or_none(_HUMP.sub(" ", m.group()).lower()) or m.group(), apart
+    )
 
 
-def _sentence(words: str) -> str | None:
+def _sentence_or_none(words: str) -> str | None:
     """The words if they are a sentence's."""
     each = words.lower().split()
     common = sum(map(EVERYDAY.__contains__, each))

@@ -11,7 +11,7 @@ import numpy as np
 
 from turnout.classifiers.first import FirstStage
 from turnout.classifiers.gate import Gate
-from turnout.classifiers.openings import Likely
+from turnout.classifiers.openings import IntentShares
 from turnout.core import Message
 from turnout.core.arrays import Floats
 
@@ -37,18 +37,18 @@ class Unread:
 class Reading:
     """A conversation after the first stage: log-odds of its last turns and of all it contains.
 
-    ``turns`` are without their asides. The first ``whole`` of the ``chunks`` are the whole text,
-    the rest are single sentences of it. ``chunk_quick`` are the log-odds of the first stage alone,
-    and ``likely`` its intents, if it may decide alone.
+    ``turns`` are without their asides. The first ``whole_chunks`` of the ``chunks`` are the whole
+    text, the rest are single sentences of it. ``chunk_quick`` are the log-odds of the first stage
+    alone, and ``quick_intents`` its intents, if it may decide alone.
     """
 
     turns: tuple[str, ...]
     contexts: tuple[str, ...]
     context_logits: Floats
     turn_logits: Floats
-    likely: Likely | None
+    quick_intents: IntentShares | None
     chunks: tuple[str, ...]
-    whole: int
+    whole_chunks: int
     chunk_logits: Floats
     chunk_quick: Floats
     language: str
@@ -56,12 +56,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excerpts:
-    """What the second stage reads, as pieces; ``at`` are the places of the suspects' chunks."""
+    """What the second stage reads, as pieces; ``suspect_places`` are places among the chunks."""
 
     turns: list[Pieces]
     contexts: list[Pieces]
     suspects: list[Pieces]
-    at: list[int]
+    suspect_places: list[int]
 
     @property
     def all(self) -> list[Pieces]:
@@ -76,32 +76,39 @@ class Excerpter:
         self._first = first
         self._gate = gate
 
-    def of(self, reading: Reading) -> Excerpts:
+    def excerpts_of(self, reading: Reading) -> Excerpts:
         """The excerpts of a conversation."""
-        at = self._suspects(reading)
+        suspect_places = self._suspects(reading)
         lone = len(reading.chunks) == 1
-        told = reading.likely is not None and max(reading.likely) >= self._gate.confidence
-        turns = [] if told else [self._pieces(turn) for turn in reading.turns]
-        worst = reading.chunks if lone else [self._narrowed(reading.chunks[i]) for i in at]
+        intent_settled = (
+            reading.quick_intents is not None
+            and max(reading.quick_intents) >= self._gate.confidence
+        )
+        turns = [] if intent_settled else [self._pieces(turn) for turn in reading.turns]
+        candidates = (
+            reading.chunks
+            if lone
+            else [self._most_unsafe_part(reading.chunks[i]) for i in suspect_places]
+        )
         return Excerpts(
             turns=[
                 *(_ends(turn, _BRIEF) for turn in turns[:-1]),
                 *(_ends(turn, _LONE if lone else _LAST) for turn in turns[-1:]),
             ],
             contexts=[_ends(self._pieces(text), _BRIEF) for text in reading.contexts],
-            suspects=[_ends(self._pieces(text), _LONE) for text in worst],
-            at=at,
+            suspects=[_ends(self._pieces(text), _LONE) for text in candidates],
+            suspect_places=suspect_places,
         )
 
     def _suspects(self, reading: Reading) -> list[int]:
         """Places of the chunks that the first stage finds most unsafe, as many as fit."""
         alarm = self._gate.alarm(reading.chunk_quick)
         order = np.argsort(-alarm, kind="stable").tolist()
-        worst = [i for i in order if i < reading.whole][:_SUSPECTS]
-        alone = [i for i in order if i >= reading.whole and alarm[i] > self._gate.unsafe]
-        return [*self._fitting(worst, reading.chunks), *alone[:_SENTENCES]]
+        worst = [i for i in order if i < reading.whole_chunks][:_SUSPECTS]
+        alone = [i for i in order if i >= reading.whole_chunks and alarm[i] > self._gate.unsafe]
+        return [*self._within_budget(worst, reading.chunks), *alone[:_SENTENCES]]
 
-    def _fitting(self, worst: Sequence[int], chunks: Sequence[str]) -> list[int]:
+    def _within_budget(self, worst: Sequence[int], chunks: Sequence[str]) -> list[int]:
         found: list[int] = []
         room = _UNSAFE
         for i in worst:
@@ -111,7 +118,7 @@ class Excerpter:
             found.append(i)
         return found
 
-    def _narrowed(self, text: str) -> str:
+    def _most_unsafe_part(self, text: str) -> str:
         """The text, or, if it has too many pieces, its most unsafe part by the first stage."""
         count = -(-len(self._pieces(text)) // _UNSAFE)
         if count == 1:

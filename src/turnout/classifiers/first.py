@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.grams import PIECES, grams, grams_of, together
+from turnout.classifiers.grams import PIECES, concatenated, grams, grams_of
 from turnout.classifiers.heads import Table
 from turnout.classifiers.pieces import PieceTokenizer
 from turnout.core.arrays import Floats, Rows
@@ -54,13 +54,13 @@ class FirstStage:
 
     def read_one(self, rows: Rows) -> tuple[Floats, float]:
         """What the stage says alone of a text with these rows, and the share that it knows."""
-        found, known = self._table.read(rows)
-        return found + self._static.of(rows[: rows.searchsorted(PIECES)]), known
+        found, known = self._table.outputs_and_known_share(rows)
+        return found + self._static.outputs(rows[: rows.searchsorted(PIECES)]), known
 
     def rows_of(self, texts: Sequence[str]) -> tuple[Rows, Rows]:
         """The rows of all texts, and where each text's begin."""
         if len(texts) <= FEW:
-            return together([self.rows(text) for text in texts])
+            return concatenated([self.rows(text) for text in texts])
         lowered = [text.lower() for text in texts]
         return grams_of([self.tokenizer.ids(text) for text in lowered], lowered)
 
@@ -83,8 +83,10 @@ class FirstStage:
 
     def read_rows(self, rows: Rows, starts: Rows) -> FirstRead:
         """As ``read`` for texts whose rows begin at ``starts``."""
-        logits = self._table.all(rows, starts)
+        logits = self._table.outputs_of_all(rows, starts)
         is_piece = rows < PIECES
         count = np.add.reduceat(is_piece, starts, dtype=np.int64)
-        more = self._static.all(rows[is_piece], np.cumsum(count) - count)
-        return FirstRead(logits=logits, quick=logits + more, known=self._table.known(rows, starts))
+        more = self._static.outputs_of_all(rows[is_piece], np.cumsum(count) - count)
+        return FirstRead(
+            logits=logits, quick=logits + more, known=self._table.known_shares(rows, starts)
+        )

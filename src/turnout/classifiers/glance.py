@@ -10,12 +10,12 @@ from operator import itemgetter
 
 import numpy as np
 
+from turnout.classifiers.aside_filter import AsideFilter
 from turnout.classifiers.asides import Unsure
-from turnout.classifiers.asking import Asking
 from turnout.classifiers.first import BATCH, FEW, FirstStage
 from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.language import language_of
-from turnout.classifiers.openings import Likely, Openings
+from turnout.classifiers.openings import IntentShares, Openings
 from turnout.classifiers.views import is_plain
 from turnout.classifiers.window import lone_prompt
 from turnout.core import Message, Prediction, Ref
@@ -30,31 +30,31 @@ class Glance:
     def __init__(
         self,
         first: FirstStage,
-        asking: Asking,
+        aside_filter: AsideFilter,
         openings: Openings,
         gate: Gate,
         ref: Ref,
         intents: Sequence[str],
     ) -> None:
         self._first = first
-        self._asking = asking
+        self._aside_filter = aside_filter
         self._openings = openings
         self._gate = gate
         self._ref = ref
         self._intents = intents
 
-    def all(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction | None]:
+    def predictions(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction | None]:
         """For each conversation the prediction that the first stage is sure of, else None."""
         found: list[Prediction | None] = [None] * len(conversations)
         lone = [(i, lone_prompt(messages)) for i, messages in enumerate(conversations)]
         plain = {i: text for i, text in lone if text is not None and is_plain(text)}
-        for i, glance in zip(plain, self._each(list(plain.values())), strict=True):
+        for i, glance in zip(plain, self._plain_predictions(list(plain.values())), strict=True):
             found[i] = glance
         return found
 
-    def sure(
+    def settled_prediction(
         self,
-        likely: Likely,
+        quick_intents: IntentShares,
         harm_odds: np.float32,
         injection_odds: np.float32,
         text: str,
@@ -70,45 +70,57 @@ class Glance:
         unsafe = max(harm, injection)
         if gate.unsafe < unsafe < certain:
             return None
-        if unsafe < certain and max(likely) < gate.confidence:
+        if unsafe < certain and max(quick_intents) < gate.confidence:
             return None
         return Prediction(
             classifier=self._ref,
-            intents=self.ranked(likely),
+            intents=self.ranked_intents(quick_intents),
             harm=1.0 / (1.0 + math.exp(-harm)),
             injection=1.0 / (1.0 + math.exp(-injection)),
             language=language_of(text),
         )
 
-    def ranked(self, shares: Iterable[float]) -> tuple[tuple[str, float], ...]:
+    def ranked_intents(self, shares: Iterable[float]) -> tuple[tuple[str, float], ...]:
         """The intents with their shares, the likeliest first."""
         return tuple(sorted(zip(self._intents, shares, strict=True), key=_share, reverse=True))
 
-    def _each(self, texts: Sequence[str]) -> Iterator[Prediction | None]:
+    def _plain_predictions(self, texts: Sequence[str]) -> Iterator[Prediction | None]:
         """What the first stage is sure of, in the order of ``texts``; for few, one by one."""
-        asides = self._asking.asides
+        asides = self._aside_filter.asides
         if len(texts) <= FEW:
             for text in texts:
                 rows = self._first.rows(text)
-                yield self._one(text, *self._first.read_one(rows), asides.told(rows))
+                yield self._plain_prediction(
+                    text, *self._first.read_one(rows), asides.aside_evidence(rows)
+                )
             return
         for i in range(0, len(texts), BATCH):
             part = texts[i : i + BATCH]
             rows, starts = self._first.rows_of(part)
             read = self._first.read_rows(rows, starts)
-            told = asides.told_each(rows, starts)
-            yield from map(self._one, part, read.quick, read.known.tolist(), told.tolist())
+            aside_evidence = asides.aside_evidence_of_each(rows, starts)
+            yield from map(
+                self._plain_prediction,
+                part,
+                read.quick,
+                read.known.tolist(),
+                aside_evidence.tolist(),
+            )
 
-    def _one(self, text: str, quick: Floats, known: float, told: float) -> Prediction | None:
+    def _plain_prediction(
+        self, text: str, quick: Floats, known: float, aside_evidence: float
+    ) -> Prediction | None:
         """The prediction for one plain prompt, None if the first stage is unsure."""
-        asked, turn = text, quick
-        if told > self._asking.asides.alarm:
+        request, turn_odds = text, quick
+        if aside_evidence > self._aside_filter.asides.alarm:
             try:
-                asked = self._asking.without(text)
+                request = self._aside_filter.without_asides(text)
             except Unsure:
                 return None
-            if asked is not text:
-                turn, known = self._first.read_one(self._first.rows(asked))
+            if request is not text:
+                turn_odds, known = self._first.read_one(self._first.rows(request))
         if known < self._gate.known:
             return None
-        return self.sure(self._openings.likely(turn, asked), quick[HARM], quick[INJECTION], asked)
+        return self.settled_prediction(
+            self._openings.quick_intents(turn_odds, request), quick[HARM], quick[INJECTION], request
+        )

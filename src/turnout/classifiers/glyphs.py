@@ -69,10 +69,10 @@ def unmasked(text: str) -> str:
         plain = _INVISIBLE.sub("", plain)
     if _BOXED.search(plain):
         plain = plain.translate(_ENCLOSED)
-    return _latin(_unmarked(unicodedata.normalize("NFKC", plain)))
+    return _with_latin_letters(_without_marks(unicodedata.normalize("NFKC", plain)))
 
 
-def _unmarked(text: str) -> str:
+def _without_marks(text: str) -> str:
     """Without stacked marks; where they are stacked, composed letters lose theirs too."""
     left = sum(len(run) for run in _MARKS.findall(text))
     if not left:
@@ -82,7 +82,7 @@ def _unmarked(text: str) -> str:
     return _MARKS.sub("", text)
 
 
-def _latin(text: str) -> str:
+def _with_latin_letters(text: str) -> str:
     """Look-alikes as Latin letters, in texts where they pass for them."""
     if not _LOOKALIKE.search(text):
         return text
@@ -92,7 +92,7 @@ def _latin(text: str) -> str:
     return text.translate(_FOLD) if passes else text
 
 
-def joined(text: str) -> str:
+def without_letter_spacing(text: str) -> str:
     """Words whose letters were spaced or dotted out (``h o w  t o``), put together again."""
     lengths = list(map(len, text.split()))
     if len(lengths) >= _SPACED and lengths.count(1) * 10 >= len(lengths) * 7:

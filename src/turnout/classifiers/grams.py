@@ -30,7 +30,7 @@ def grams(ids: Sequence[int], text: str) -> Rows:
     return _distinct(np.concatenate(rows))
 
 
-def together(found: Sequence[Rows]) -> tuple[Rows, Rows]:
+def concatenated(found: Sequence[Rows]) -> tuple[Rows, Rows]:
     """The rows of several texts one after another, and where each text's begin."""
     return np.concatenate(found), np.cumsum([0, *map(len, found[:-1])])
 

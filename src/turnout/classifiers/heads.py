@@ -38,8 +38,8 @@ class Table:
             bias=np.asarray(bias, dtype=np.float32),
         )
 
-    def all(self, rows: Rows, starts: Rows) -> Floats:
-        """As ``of`` for texts whose rows begin at ``starts``; each has at least one."""
+    def outputs_of_all(self, rows: Rows, starts: Rows) -> Floats:
+        """As ``outputs`` for texts whose rows begin at ``starts``; each has at least one."""
         rarity = self.rarity.take(rows)
         weights = self.weights.take(rows, axis=0).astype(np.float32, copy=False)
         weights *= rarity[:, None]
@@ -50,22 +50,22 @@ class Table:
         out += self.bias
         return out
 
-    def known(self, rows: Rows, starts: Rows) -> Floats:
+    def known_shares(self, rows: Rows, starts: Rows) -> Floats:
         """The share of each text's rows that training saw."""
         seen = np.add.reduceat(self.rarity.take(rows) > 0.0, starts, dtype=np.float32)
         seen /= np.diff(starts, append=len(rows))
         return seen
 
-    def of(self, rows: Rows) -> Floats:
+    def outputs(self, rows: Rows) -> Floats:
         """The outputs of one text."""
-        return self._of(rows, self.rarity.take(rows))
+        return self._outputs(rows, self.rarity.take(rows))
 
-    def read(self, rows: Rows) -> tuple[Floats, float]:
+    def outputs_and_known_share(self, rows: Rows) -> tuple[Floats, float]:
         """The outputs of one text, and the share of its rows that training saw."""
         rarity = self.rarity.take(rows)
-        return self._of(rows, rarity), np.count_nonzero(rarity) / max(len(rows), 1)
+        return self._outputs(rows, rarity), np.count_nonzero(rarity) / max(len(rows), 1)
 
-    def _of(self, rows: Rows, rarity: Floats) -> Floats:
+    def _outputs(self, rows: Rows, rarity: Floats) -> Floats:
         length = math.sqrt(rarity.dot(rarity))
         if length == 0.0:
             return self.bias
@@ -110,16 +110,16 @@ def distribution(logits: Sequence[float], sharpness: float) -> list[float]:
     return [value / total for value in raised]
 
 
-def joined(held: ArrayLike, told: ArrayLike, share: float = 0.5) -> Floats:
-    """The geometric mean of two distributions, with a weight for ``told``.
+def geometric_mean(prior: ArrayLike, evidence: ArrayLike, weight: float = 0.5) -> Floats:
+    """The geometric mean of two distributions, with a weight for ``evidence``.
 
-    ``held`` may have further outputs after those of ``told``; they keep their shares.
+    ``prior`` may have further outputs after those of ``evidence``; they keep their shares.
     """
-    held, told = np.asarray(held), np.asarray(told)
-    known = len(told)
-    both = held[:known] ** (1 - share) * told**share
-    both *= held[:known].sum() / max(float(both.sum()), _TINY)
-    return np.concatenate([both, held[known:]])
+    prior, evidence = np.asarray(prior), np.asarray(evidence)
+    known = len(evidence)
+    both = prior[:known] ** (1 - weight) * evidence**weight
+    both *= prior[:known].sum() / max(float(both.sum()), _TINY)
+    return np.concatenate([both, prior[known:]])
 
 
 def softmax(logits: Floats) -> Floats:

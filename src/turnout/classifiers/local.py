@@ -15,19 +15,19 @@ from typing import Any, Self
 import numpy as np
 
 from turnout.classifiers.artefact import Artefact
+from turnout.classifiers.aside_filter import AsideFilter
 from turnout.classifiers.asides import Asides, Embed, Unsure
-from turnout.classifiers.asking import Asking
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import DIMENSIONS, shared_encoder
 from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading, Unread
 from turnout.classifiers.first import FirstStage
-from turnout.classifiers.follows import Follows, Turns
+from turnout.classifiers.follows import FollowUpHead, Turns
 from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.glance import Glance
-from turnout.classifiers.heads import Dense, Hidden, Table, joined, logistic, softmax
+from turnout.classifiers.heads import Dense, Hidden, Table, geometric_mean, logistic, softmax
 from turnout.classifiers.language import language_of
 from turnout.classifiers.openings import Openings
-from turnout.classifiers.recall import Cut, Cuts, Recall
+from turnout.classifiers.recall import Cut, CutCache, Recall
 from turnout.classifiers.window import Window, clipped, window
 from turnout.core import Message, Prediction, Ref
 from turnout.core.arrays import Floats
@@ -37,7 +37,7 @@ from turnout.core.arrays import Floats
 # Instructions have the second subtracted, too.
 _MARGIN = np.array((2.0, 3.0), dtype=np.float32)
 # What the first stage makes of a conversation: a prediction, or what the second stage needs.
-Begun = Prediction | Reading | Unread
+FirstVerdict = Prediction | Reading | Unread
 
 
 class LocalClassifier:
@@ -52,21 +52,25 @@ class LocalClassifier:
         self._artefact = artefact
         arrays, meta = artefact.arrays, artefact.meta
         self._first = first or FirstStage(arrays)
-        self._recall, self._cuts = Recall(self._first), Cuts()
+        self._recall, self._cuts = Recall(self._first), CutCache()
         self._second = Dense(weights=arrays["second_w"], bias=arrays["second_b"])
-        self._follows = Follows(weights=arrays["follow_w"], bias=float(arrays["follow_b"]))
+        self._follow_up_head = FollowUpHead(
+            weights=arrays["follow_w"], bias=float(arrays["follow_b"])
+        )
         self._background = arrays["background"]
         self._custom = custom
         self._gate = Gate(**meta["gate"])
         self._excerpter = Excerpter(self._first, self._gate)
         self._openings = Openings(self._first, meta["intents"], self._gate.sharpness)
-        self._asking = Asking(self._first, _asides(arrays, meta["asides"]), alone=custom is None)
+        self._aside_filter = AsideFilter(
+            self._first, _asides_of(arrays, meta["asides"]), knows_all_intents=custom is None
+        )
         self.intents: tuple[str, ...] = (*meta["intents"], *(custom.names if custom else ()))
         self.threshold: float = meta["threshold"]
         self.ref = Ref(name=meta["name"], version=meta["version"], digest=artefact.digest)
         self.card = artefact.card
         self._glance = Glance(
-            self._first, self._asking, self._openings, self._gate, self.ref, self.intents
+            self._first, self._aside_filter, self._openings, self._gate, self.ref, self.intents
         )
 
     @classmethod
@@ -100,65 +104,73 @@ class LocalClassifier:
         (found,) = self.predict_batch([messages])
         return found
 
-    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Begun]:
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[FirstVerdict]:
         """For each its prediction if the first stage settles it, else an input of ``finish_batch``.
 
         A caller with an event loop leaves the second stage, which takes milliseconds, to a thread.
         """
         if self._custom is not None:
             # Only an embedding recognises an intent of the user's own.
-            return [self._begun(messages) for messages in conversations]
+            return [self._first_verdict(messages) for messages in conversations]
         return [
-            self._begun(messages) if glance is None else glance
-            for messages, glance in zip(conversations, self._glance.all(conversations), strict=True)
+            self._first_verdict(messages) if prediction is None else prediction
+            for messages, prediction in zip(
+                conversations, self._glance.predictions(conversations), strict=True
+            )
         ]
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
         return self.finish_batch(self.begin_batch(conversations))
 
-    def finish_batch(self, readings: Sequence[Begun]) -> list[Prediction]:
+    def finish_batch(self, readings: Sequence[FirstVerdict]) -> list[Prediction]:
         """The predictions for what ``begin_batch`` returned; settled ones stay as they are."""
-        begun = [self._understood(each) for each in readings]
-        unsure = {i: self._excerpter.of(r) for i, r in enumerate(begun) if isinstance(r, Reading)}
-        needed = [pieces for excerpts in unsure.values() for pieces in excerpts.all]
-        vectors = self._recall.embedded(needed) if needed else {}
+        readings_or_predictions = [self._with_embeddings(each) for each in readings]
+        excerpts_by_place = {
+            i: self._excerpter.excerpts_of(r)
+            for i, r in enumerate(readings_or_predictions)
+            if isinstance(r, Reading)
+        }
+        needed = [pieces for excerpts in excerpts_by_place.values() for pieces in excerpts.all]
+        vectors = self._recall.vectors_of(needed) if needed else {}
         return [
-            self._examined(first, unsure[i], vectors) if isinstance(first, Reading) else first
-            for i, first in enumerate(begun)
+            self._second_verdict(first, excerpts_by_place[i], vectors)
+            if isinstance(first, Reading)
+            else first
+            for i, first in enumerate(readings_or_predictions)
         ]
 
     def turns(self, messages: Sequence[Message]) -> Turns:
-        """A conversation's turns with their labels, as ``Follows`` is trained on them.
+        """A conversation's turns with their labels, as ``FollowUpHead`` is trained on them.
 
         Raises InvalidRequest for a conversation without a turn.
         """
         reading = self._read(messages, self.embed)
-        excerpts = self._excerpter.of(reading)
-        return self._turns(reading, excerpts, self._recall.embedded(excerpts.all))
+        excerpts = self._excerpter.excerpts_of(reading)
+        return self._turns(reading, excerpts, self._recall.vectors_of(excerpts.all))
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of the texts; a long one is read at both ends."""
         return shared_encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
 
-    def _begun(self, messages: Sequence[Message]) -> Begun:
+    def _first_verdict(self, messages: Sequence[Message]) -> FirstVerdict:
         try:
             reading = self._read(messages)
         except Unsure:
             return Unread(messages=messages)
-        return self._alone(reading) or reading
+        return self._settled(reading) or reading
 
-    def _understood(self, begun: Begun) -> Prediction | Reading:
+    def _with_embeddings(self, begun: FirstVerdict) -> Prediction | Reading:
         """What was begun; if it lacked the embedding of a clause, it is read again with one."""
         if not isinstance(begun, Unread):
             return begun
         reading = self._read(begun.messages, self.embed)
-        return self._alone(reading) or reading
+        return self._settled(reading) or reading
 
     def _read(self, messages: Sequence[Message], embed: Embed | None = None) -> Reading:
         seen = window(messages)
-        turns, contexts = self._asked_in(seen, embed)
-        cuts = self._cuts.all(seen.segments)
+        turns, contexts = self._requests_and_contexts(seen, embed)
+        cuts = self._cuts.cuts_of(seen.segments)
         parts = tuple(dict.fromkeys(part for cut in cuts for part in cut.stretches))
         distinct = set(parts)
         chunks = (
@@ -169,29 +181,34 @@ class LocalClassifier:
         for text in chain(turns, contexts, chunks):
             place.setdefault(text, len(place))
         read = self._recall.read(list(place))
-        of_turns, of_chunks = _places(turns, place), np.array(_places(chunks, place), dtype=np.intp)
+        of_turns, of_chunks = (
+            _positions(turns, place),
+            np.array(_positions(chunks, place), dtype=np.intp),
+        )
         logits, quick = read.logits[of_chunks], read.quick[of_chunks]
-        instructed = _instructed(parts, seen, cuts)
+        instruction_places = _instruction_places(parts, seen, cuts)
         for odds in (logits, quick):
             odds[len(parts) :, HARM:] -= _MARGIN
             # Orders are what instructions are made of, and those of an application are its own.
-            odds[instructed, INJECTION] -= _MARGIN[INJECTION]
+            odds[instruction_places, INJECTION] -= _MARGIN[INJECTION]
         known = float(read.known[of_turns[-1]]) if turns else 0.0
-        alone = len(turns) == 1 and self._custom is None and known >= self._gate.known
+        first_may_decide = len(turns) == 1 and self._custom is None and known >= self._gate.known
         return Reading(
             turns=turns,
             contexts=contexts,
-            context_logits=read.logits[_places(contexts, place)],
+            context_logits=read.logits[_positions(contexts, place)],
             turn_logits=read.logits[of_turns],
-            likely=self._openings.likely(read.quick[of_turns[0]], turns[0]) if alone else None,
+            quick_intents=self._openings.quick_intents(read.quick[of_turns[0]], turns[0])
+            if first_may_decide
+            else None,
             chunks=chunks,
-            whole=len(parts),
+            whole_chunks=len(parts),
             chunk_logits=logits,
             chunk_quick=quick,
             language=language_of(turns[-1]) if turns else "",
         )
 
-    def _asked_in(
+    def _requests_and_contexts(
         self, seen: Window, embed: Embed | None
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The turns without their asides, and what was said between them.
@@ -199,72 +216,87 @@ class LocalClassifier:
         An earlier turn that is nothing but asides is left out: no later turn can follow up on it.
         """
         clips = [(clip, self._first.rows(clip)) for clip in map(clipped, seen.turns)]
-        idle = [self._asking.idle(*clip) for clip in clips[:-1]]
-        kept = [i for i, says_nothing in enumerate(idle) if not says_nothing]
+        only_asides = [self._aside_filter.is_only_asides(*clip) for clip in clips[:-1]]
+        kept = [i for i, is_only in enumerate(only_asides) if not is_only]
         contexts = tuple(seen.contexts[i] for i in kept)
-        kept += range(len(idle), len(clips))
-        asked = [
-            self._asking.read(*clips[i], embed, whole=clips[i][0] == seen.turns[i]) for i in kept
+        kept += range(len(only_asides), len(clips))
+        requests = [
+            self._aside_filter.request_text(*clips[i], embed, whole=clips[i][0] == seen.turns[i])
+            for i in kept
         ]
-        return tuple(asked), contexts
+        return tuple(requests), contexts
 
-    def _alone(self, reading: Reading) -> Prediction | None:
+    def _settled(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction if it needs no second stage, else None."""
         if not reading.chunks:
             return Prediction(classifier=self.ref)
-        if reading.likely is None:
+        if reading.quick_intents is None:
             return None
         worst = reading.chunk_quick.max(axis=0)
         # The worst of many stretches looks so much worse by chance. Disguised text is there twice,
         # as it came and decoded.
-        margin = math.log(max(reading.whole / 2, 1.0))
-        return self._glance.sure(
-            reading.likely, worst[HARM], worst[INJECTION], reading.turns[0], margin
+        margin = math.log(max(reading.whole_chunks / 2, 1.0))
+        return self._glance.settled_prediction(
+            reading.quick_intents, worst[HARM], worst[INJECTION], reading.turns[0], margin
         )
 
-    def _examined(
+    def _second_verdict(
         self, reading: Reading, excerpts: Excerpts, vectors: Mapping[Pieces, Floats]
     ) -> Prediction:
         """The prediction of both stages together."""
-        deep = self._second.logits(_rows(vectors, excerpts.suspects))
-        odds = (deep + reading.chunk_logits[excerpts.at])[:, HARM:]
+        deep = self._second.logits(_vectors_of(vectors, excerpts.suspects))
+        odds = (deep + reading.chunk_logits[excerpts.suspect_places])[:, HARM:]
         # A sentence by itself counts only if it blocks; otherwise its surroundings tell more.
-        alone = np.array(excerpts.at) >= reading.whole
+        alone = np.array(excerpts.suspect_places) >= reading.whole_chunks
         odds[alone & (odds.max(axis=1) <= 0.0)] = -np.inf
         scores = logistic(odds.max(axis=0))
         return Prediction(
             classifier=self.ref,
-            intents=self._after_turns(reading, excerpts, vectors),
+            intents=self._final_intents(reading, excerpts, vectors),
             harm=float(scores[0]),
             injection=float(scores[1]),
             language=reading.language,
         )
 
-    def _after_turns(
+    def _final_intents(
         self, reading: Reading, excerpts: Excerpts, vectors: Mapping[Pieces, Floats]
     ) -> tuple[tuple[str, float], ...]:
         """The intents after the last turn: a follow-up keeps those of the turn before it."""
         if not reading.turns:
             return ()
-        if reading.likely is not None and max(reading.likely) >= self._gate.confidence:
+        if (
+            reading.quick_intents is not None
+            and max(reading.quick_intents) >= self._gate.confidence
+        ):
             # Safety alone needed the second stage; the intent is settled.
-            return self._glance.ranked(reading.likely)
+            return self._glance.ranked_intents(reading.quick_intents)
         turns = self._turns(reading, excerpts, vectors)
-        return self._glance.ranked(self._follows.after(turns).tolist())
+        return self._glance.ranked_intents(self._follow_up_head.final_intents(turns).tolist())
 
     def _turns(
         self, reading: Reading, excerpts: Excerpts, vectors: Mapping[Pieces, Floats]
     ) -> Turns:
-        said, before = _rows(vectors, excerpts.turns), _rows(vectors, excerpts.contexts)
-        each = softmax((reading.turn_logits + self._second.logits(said))[:, :HARM])
+        turn_vectors, context_vectors = (
+            _vectors_of(vectors, excerpts.turns),
+            _vectors_of(vectors, excerpts.contexts),
+        )
+        turn_intents = softmax((reading.turn_logits + self._second.logits(turn_vectors))[:, :HARM])
         if self._custom is not None:
-            each = self._custom.join(said, each)
+            turn_intents = self._custom.join(turn_vectors, turn_intents)
         for i, text in enumerate(reading.turns):
-            told = self._openings.told(text)
-            if told is not None:
-                each[i] = joined(each[i], told)
-        answered = softmax((reading.context_logits + self._second.logits(before))[:, :HARM])
-        return Turns(texts=reading.turns, said=said, each=each, before=before, answered=answered)
+            by_opening = self._openings.intents_by_opening(text)
+            if by_opening is not None:
+                turn_intents[i] = geometric_mean(turn_intents[i], by_opening)
+        context_intents = softmax(
+            (reading.context_logits + self._second.logits(context_vectors))[:, :HARM]
+        )
+        return Turns(
+            texts=reading.turns,
+            turn_vectors=turn_vectors,
+            turn_intents=turn_intents,
+            context_vectors=context_vectors,
+            context_intents=context_intents,
+        )
 
 
 @cache
@@ -273,7 +305,7 @@ def _shipped() -> tuple[Artefact, FirstStage]:
     return artefact, FirstStage(artefact.arrays)
 
 
-def _instructed(parts: Sequence[str], seen: Window, cuts: Sequence[Cut]) -> list[int]:
+def _instruction_places(parts: Sequence[str], seen: Window, cuts: Sequence[Cut]) -> list[int]:
     """Places of the parts that stand in the application's instructions and nowhere else."""
     of_others = {
         part
@@ -284,24 +316,26 @@ def _instructed(parts: Sequence[str], seen: Window, cuts: Sequence[Cut]) -> list
     return [i for i, part in enumerate(parts) if part not in of_others]
 
 
-def _rows(vectors: Mapping[Pieces, Floats], excerpts: Sequence[Pieces]) -> Floats:
+def _vectors_of(vectors: Mapping[Pieces, Floats], excerpts: Sequence[Pieces]) -> Floats:
     return np.array([vectors[pieces] for pieces in excerpts], np.float32).reshape(-1, DIMENSIONS)
 
 
-def _places(texts: Sequence[str], place: Mapping[str, int]) -> list[int]:
+def _positions(texts: Sequence[str], place: Mapping[str, int]) -> list[int]:
     return [place[text] for text in texts]
 
 
-def _asides(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Asides:
+def _asides_of(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Asides:
     table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], meta["bias"])
-    meaning = spoken = None
+    call_off_head = aside_head = None
     if "aside_meaning" in arrays:
         bias = np.asarray(meta["meaning"], dtype=np.float32)
-        meaning = Dense(weights=arrays["aside_meaning"], bias=bias)
+        call_off_head = Dense(weights=arrays["aside_meaning"], bias=bias)
     if "aside_inner_w" in arrays:
         inner, outer = (
             Dense(weights=arrays[f"aside_{name}_w"], bias=arrays[f"aside_{name}_b"])
             for name in ("inner", "outer")
         )
-        spoken = Hidden(inner=inner, outer=outer)
-    return Asides(table=table, alarm=meta["alarm"], meaning=meaning, spoken=spoken)
+        aside_head = Hidden(inner=inner, outer=outer)
+    return Asides(
+        table=table, alarm=meta["alarm"], call_off_head=call_off_head, aside_head=aside_head
+    )

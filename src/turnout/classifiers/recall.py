@@ -17,8 +17,8 @@ import numpy as np
 from turnout.classifiers.encoder import shared_encoder
 from turnout.classifiers.excerpts import Pieces
 from turnout.classifiers.first import FirstRead, FirstStage
-from turnout.classifiers.views import Readings, read, stretches
-from turnout.classifiers.window import singles
+from turnout.classifiers.views import Readings, readings_of, stretches
+from turnout.classifiers.window import long_part_sentences
 from turnout.core.arrays import Floats
 
 _DIGEST = 16
@@ -28,31 +28,31 @@ _READINGS, _VECTORS, _FEW = 2**14, 2**9, 16
 _LONG, _BYTES, _MOST = 1000, 2**21, 2**18
 
 
-class Rows:
+class RowCache:
     """Rows of numbers by key, the latest ``room`` of them. Safe in threads."""
 
     def __init__(self, room: int) -> None:
         self._room = room
         self._lock = Lock()
-        self._kept: OrderedDict[bytes, bytes] = OrderedDict()
+        self._stored: OrderedDict[bytes, bytes] = OrderedDict()
 
-    def of(self, keys: Sequence[bytes], missing: Callable[[Sequence[int]], Floats]) -> Floats:
-        """A row for each key; ``missing`` computes unknown ones, given their places in ``keys``."""
+    def rows_of(self, keys: Sequence[bytes], compute: Callable[[Sequence[int]], Floats]) -> Floats:
+        """A row for each key; ``compute`` computes unknown ones, given their places in ``keys``."""
         with self._lock:
-            rows = {key: self._kept[key] for key in keys if key in self._kept}
+            rows = {key: self._stored[key] for key in keys if key in self._stored}
         new = {key: place for place, key in enumerate(keys) if key not in rows}
         if new:
-            found = missing(list(new.values()))
+            found = compute(list(new.values()))
             rows |= {key: row.tobytes() for key, row in zip(new, found, strict=True)}
-            self._keep({key: rows[key] for key in new})
+            self._store({key: rows[key] for key in new})
         every = np.frombuffer(b"".join(rows[key] for key in keys), np.float32)
         return every.reshape(len(keys), -1)
 
-    def _keep(self, rows: dict[bytes, bytes]) -> None:
+    def _store(self, rows: dict[bytes, bytes]) -> None:
         with self._lock:
-            self._kept |= rows
-            while len(self._kept) > self._room:
-                self._kept.popitem(last=False)
+            self._stored |= rows
+            while len(self._stored) > self._room:
+                self._stored.popitem(last=False)
 
 
 class Recall:
@@ -60,27 +60,27 @@ class Recall:
 
     def __init__(self, first: FirstStage) -> None:
         self._first = first
-        self._readings, self._vectors = Rows(_READINGS), Rows(_VECTORS)
+        self._readings, self._vectors = RowCache(_READINGS), RowCache(_VECTORS)
 
     def read(self, texts: Sequence[str]) -> FirstRead:
         """As the first stage reads them."""
         if len(texts) < _FEW:
             return self._first.read(texts)
 
-        def missing(places: Sequence[int]) -> Floats:
+        def compute(places: Sequence[int]) -> Floats:
             found = self._first.read([texts[i] for i in places])
             return np.column_stack([found.logits, found.quick, found.known])
 
-        each = self._readings.of([_digest(text) for text in texts], missing)
+        each = self._readings.rows_of([_digest(text) for text in texts], compute)
         outputs = each.shape[1] // 2
         return FirstRead(logits=each[:, :outputs], quick=each[:, outputs:-1], known=each[:, -1])
 
-    def embedded(self, excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:
+    def vectors_of(self, excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:
         """The vectors of at least one excerpt."""
         # Of like length together, so that a batch holds little padding.
         unique = sorted(dict.fromkeys(excerpts), key=len)
         keys = [blake2b(array("i", pieces), digest_size=_DIGEST).digest() for pieces in unique]
-        vectors = self._vectors.of(
+        vectors = self._vectors.rows_of(
             keys, lambda places: shared_encoder().encode([unique[i] for i in places])
         )
         return dict(zip(unique, vectors, strict=True))
@@ -94,63 +94,74 @@ class Cut:
     sentences: Sequence[str]
 
 
-class Cuts:
+class CutCache:
     """Texts cut into stretches and sentences. Safe in threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._kept: OrderedDict[bytes, tuple[bytes, bytes, bytes]] = OrderedDict()
+        self._stored: OrderedDict[bytes, tuple[bytes, bytes, bytes]] = OrderedDict()
         self._bytes = 0
 
-    def all(self, texts: Sequence[str]) -> list[Cut]:
+    def cuts_of(self, texts: Sequence[str]) -> list[Cut]:
         """The cut of each text; without sentences if there is only one stretch in all."""
         found = [
-            self._long(text) if len(text) >= _LONG else (stretches(text), None) for text in texts
+            self._long_text_cut(text) if len(text) >= _LONG else (stretches(text), None)
+            for text in texts
         ]
         if len({part for parts, _ in found for part in parts}) == 1:
             return [Cut(stretches=parts, sentences=()) for parts, _ in found]
         return [
-            Cut(stretches=parts, sentences=singles(parts) if alone is None else alone)
-            for parts, alone in found
+            Cut(
+                stretches=parts,
+                sentences=long_part_sentences(parts)
+                if sentences_alone is None
+                else sentences_alone,
+            )
+            for parts, sentences_alone in found
         ]
 
-    def _long(self, text: str) -> tuple[list[str], list[str]]:
+    def _long_text_cut(self, text: str) -> tuple[list[str], list[str]]:
         key = _digest(text)
         with self._lock:
-            kept = self._kept.get(key)
+            kept = self._stored.get(key)
         if kept is None:
-            readings = read(text)
-            alone = list(dict.fromkeys(singles(readings.parts)))
-            self._keep(key, text, readings, alone)
+            readings = readings_of(text)
+            sentences_alone = list(dict.fromkeys(long_part_sentences(readings.parts)))
+            self._store(key, text, readings, sentences_alone)
         else:
             parts, masked, sentences = kept
-            readings = Readings(parts=_at(text, parts), masked=_pairs(masked))
-            alone = _at(text, sentences)
-        others = readings.others()
-        return list(dict.fromkeys((*readings.parts, *others))), [*alone, *singles(others)]
+            readings = Readings(parts=_slices(text, parts), masked=_int_pairs(masked))
+            sentences_alone = _slices(text, sentences)
+        other_stretches = readings.other_stretches()
+        return list(dict.fromkeys((*readings.parts, *other_stretches))), [
+            *sentences_alone,
+            *long_part_sentences(other_stretches),
+        ]
 
-    def _keep(self, key: bytes, text: str, readings: Readings, alone: Sequence[str]) -> None:
+    def _store(
+        self, key: bytes, text: str, readings: Readings, sentences_alone: Sequence[str]
+    ) -> None:
         """Keep a cut, unless some of it is decoded, and so has no place in the text."""
         if readings.decoded:
             return
         masked = array("i", chain.from_iterable(readings.masked)).tobytes()
-        kept = _places(text, readings.parts), masked, _places(text, alone)
+        kept = _offsets(text, readings.parts), masked, _offsets(text, sentences_alone)
         size = sum(map(len, kept))
         if size > _MOST:
             return
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = kept
+            if key not in self._stored:
+                self._stored[key] = kept
                 self._bytes += size
             while self._bytes > _BYTES:
-                self._bytes -= sum(map(len, self._kept.popitem(last=False)[1]))
+                self._bytes -= sum(map(len, self._stored.popitem(last=False)[1]))
 
 
 def _digest(text: str) -> bytes:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest()
 
 
-def _places(text: str, pieces: Sequence[str]) -> bytes:
+def _offsets(text: str, pieces: Sequence[str]) -> bytes:
     """Start and end of each piece in the text; the pieces come in its order."""
     places, end = array("i"), 0
     for piece in pieces:
@@ -160,10 +171,10 @@ def _places(text: str, pieces: Sequence[str]) -> bytes:
     return places.tobytes()
 
 
-def _at(text: str, places: bytes) -> list[str]:
-    return [text[start:end] for start, end in _pairs(places)]
+def _slices(text: str, places: bytes) -> list[str]:
+    return [text[start:end] for start, end in _int_pairs(places)]
 
 
-def _pairs(numbers: bytes) -> list[tuple[int, int]]:
+def _int_pairs(numbers: bytes) -> list[tuple[int, int]]:
     each = iter(array("i", numbers))
     return list(zip(each, each, strict=True))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import ne
 
-from turnout.classifiers.compounds import parted
+from turnout.classifiers.compounds import split_compounds
 from turnout.classifiers.decoders import ENCODINGS, is_readable
-from turnout.classifiers.glyphs import joined, unmasked
+from turnout.classifiers.glyphs import unmasked, without_letter_spacing
 from turnout.classifiers.signs import joined_like
 from turnout.classifiers.window import chunks
 
@@ -22,7 +22,7 @@ _LAYERS = 2
 # The characters of a block, which ends at the end of a word; the most characters of one without
 # blanks, which may be one encoded text; and by how many stretches the next block overlaps it, so
 # that what lies across the border is whole in the next.
-_BLOCK, _UNBROKEN, _AGAIN = 2**16, 2**17, 3
+_BLOCK, _UNBROKEN, _OVERLAP = 2**16, 2**17, 3
 
 # Words of letters with the usual signs around them, and single numbers, which cannot hold a code.
 # Runs of words without signs, which are most of a usual prompt, have a faster pattern.
@@ -40,12 +40,12 @@ def is_plain(text: str) -> bool:
     """Whether ``text`` is prose in plain words, which has no other reading."""
     if _WORDS.fullmatch(text) is None or not is_readable(text):
         return False
-    return text.count("-") < _HYPHENS or parted(text) == text
+    return text.count("-") < _HYPHENS or split_compounds(text) == text
 
 
 def stretches(text: str) -> list[str]:
     """Distinct stretches of all readings of ``text``, each short enough to be judged at once."""
-    return read(text).stretches()
+    return readings_of(text).stretches()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,29 +59,32 @@ class Readings:
     masked: Sequence[tuple[int, int]]
     decoded: Sequence[str] = ()
 
-    def others(self) -> list[str]:
+    def other_stretches(self) -> list[str]:
         """The stretches of the unmasked and the decoded readings."""
-        shown = ("".join(_apart(_plain(p)) for p in self.parts[s:e]) for s, e in self.masked)
+        shown = ("".join(_parted(_unmasked(p)) for p in self.parts[s:e]) for s, e in self.masked)
         return [*(part for text in shown for part in chunks(text)), *self.decoded]
 
     def stretches(self) -> list[str]:
         """All distinct stretches."""
-        return list(dict.fromkeys((*self.parts, *self.others())))
+        return list(dict.fromkeys((*self.parts, *self.other_stretches())))
 
 
-def read(text: str) -> Readings:
+def readings_of(text: str) -> Readings:
     """The readings of a text. Only the stretches that were masked are judged a second time."""
     parts = chunks(text)
-    plain = [_plain(part) for part in parts]
+    plain = [_unmasked(part) for part in parts]
     whole = [text if plain == parts else "".join(plain)] if len(text) <= _BLOCK else _blocks(plain)
     decoded = [
-        part for block in whole for reading in _decodings(block) for part in chunks(_apart(reading))
+        part
+        for block in whole
+        for reading in _decodings(block)
+        for part in chunks(_parted(reading))
     ]
-    masked = list(_runs(parts, list(map(_apart, plain))))
+    masked = list(_masked_ranges(parts, list(map(_parted, plain))))
     return Readings(parts=parts, masked=masked, decoded=decoded)
 
 
-def _runs(parts: Sequence[str], plain: Sequence[str]) -> Iterator[tuple[int, int]]:
+def _masked_ranges(parts: Sequence[str], plain: Sequence[str]) -> Iterator[tuple[int, int]]:
     """The ranges in which all parts differ from their unmasked form."""
     at = 0
     for masked, run in groupby(map(ne, parts, plain)):
@@ -98,7 +101,7 @@ def _blocks(parts: Sequence[str]) -> Iterator[str]:
         is_full = size >= _BLOCK and (part[-1:].isspace() or size >= _UNBROKEN)
         if is_full or end == len(parts):
             yield "".join(parts[start:end])
-            start = max(end - _AGAIN, 0)
+            start = max(end - _OVERLAP, 0)
             size = sum(map(len, parts[start:end]))
 
 
@@ -107,22 +110,22 @@ def _decodings(text: str) -> list[str]:
     found = {text: None}
     newest = [text]
     for _ in range(_LAYERS):
-        newest = [new for old in newest for new in _decoded(old) if new not in found]
+        newest = [new for old in newest for new in _decode_once(old) if new not in found]
         if not newest:
             break
         found |= dict.fromkeys(newest)
     return list(found)[1 : _LIMIT + 1]
 
 
-def _plain(text: str) -> str:
-    return joined(unmasked(text))
+def _unmasked(text: str) -> str:
+    return without_letter_spacing(unmasked(text))
 
 
-def _apart(text: str) -> str:
-    return parted(text) if joined_like(text.encode("utf-8", "replace")) else text
+def _parted(text: str) -> str:
+    return split_compounds(text) if joined_like(text.encode("utf-8", "replace")) else text
 
 
-def _decoded(text: str) -> list[str]:
+def _decode_once(text: str) -> list[str]:
     raw = text.encode("utf-8", "replace")
     return [
         new

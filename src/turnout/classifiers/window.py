@@ -56,28 +56,28 @@ def window(messages: Sequence[Message]) -> Window:
         clipped("\n".join(text for role, text in spoken[a:b] if role in _SPEAKERS))
         for a, b in pairwise(at)
     )
-    told, others = _told(messages)
+    instructed, others = _instructions_and_rest(messages)
     if len(users) > 1:
         # A request split over several turns is judged as one.
         others["\n".join(users)] = None
     return Window(
         turns=turns,
         contexts=contexts,
-        segments=tuple({**told, **others}),
-        instructions=frozenset(told.keys() - others.keys()),
+        segments=tuple({**instructed, **others}),
+        instructions=frozenset(instructed.keys() - others.keys()),
     )
 
 
-def _told(messages: Sequence[Message]) -> tuple[dict[str, None], dict[str, None]]:
+def _instructions_and_rest(messages: Sequence[Message]) -> tuple[dict[str, None], dict[str, None]]:
     """All texts in their order: what instructions say before the conversation, and the rest."""
-    told: dict[str, None] = {}
+    instructed: dict[str, None] = {}
     others: dict[str, None] = {}
     begun = False
     for message in messages:
         begun = begun or message.get("role") in _SPEAKERS
         instructs = not begun and message.get("role") in INSTRUCTION_ROLES
-        (told if instructs else others).update(dict.fromkeys(readable(message)))
-    return told, others
+        (instructed if instructs else others).update(dict.fromkeys(readable(message)))
+    return instructed, others
 
 
 def lone_prompt(messages: Sequence[Message]) -> str | None:
@@ -96,37 +96,37 @@ def clipped(text: str) -> str:
 
 def chunks(text: str) -> list[str]:
     """The whole text in stretches of sentences, each short enough to be judged at once."""
-    return _cut(text, HEAD + TAIL, HEAD + TAIL)
+    return _sentence_runs(text, HEAD + TAIL, HEAD + TAIL)
 
 
 def sentences(text: str) -> list[str]:
     """The whole text in sentences, so that an unsafe one is not lost among the others."""
-    return _cut(text, SHORT, LONG)
+    return _sentence_runs(text, SHORT, LONG)
 
 
-def singles(parts: Sequence[str]) -> list[str]:
+def long_part_sentences(parts: Sequence[str]) -> list[str]:
     """The sentences of long parts, each by itself."""
     return [sentence for part in parts if len(part) > LONG for sentence in sentences(part)]
 
 
-def _cut(text: str, least: int, most: int) -> list[str]:
+def _sentence_runs(text: str, min_characters: int, max_characters: int) -> list[str]:
     """Parts that end where sentences do and are long enough; blank ones are left out."""
-    if len(text) <= least:
+    if len(text) <= min_characters:
         return [text] if text.strip() else []
     found: list[str] = []
     start = last = 0
-    for end in (*_ends(text), len(text)):
-        if last > start and (last - start >= least or end - start > most):
+    for end in (*_sentence_ends(text), len(text)):
+        if last > start and (last - start >= min_characters or end - start > max_characters):
             found.append(text[start:last])
             start = last
-        while end - start > most:
-            found.append(text[start : start + most])
-            start += most
+        while end - start > max_characters:
+            found.append(text[start : start + max_characters])
+            start += max_characters
         last = end
     return [part for part in (*found, text[start:]) if part.strip()]
 
 
-def _ends(text: str) -> Iterator[int]:
+def _sentence_ends(text: str) -> Iterator[int]:
     """Where sentences end, searched span by span; an end between two spans comes twice."""
     at = 0
     while at < len(text):

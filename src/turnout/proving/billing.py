@@ -17,7 +17,7 @@ from msgspec import structs
 
 from turnout.catalog import build
 from turnout.classifiers import LocalClassifier
-from turnout.classifiers.local import Begun
+from turnout.classifiers.local import FirstVerdict
 from turnout.config import load_mapping
 from turnout.core import Message, Outcome, Prediction, Ref, Request, RouterError
 from turnout.ledger import DONE, Ledger, Store, verify
@@ -147,7 +147,7 @@ class FixedClassifier(LocalClassifier):
     def __init__(self) -> None:
         pass
 
-    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Begun]:
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[FirstVerdict]:
         """Harmless, at once."""
         harmless = Prediction(classifier=Ref(name="none"), harm=0.0, injection=0.0)
         return [harmless] * len(conversations)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from turnout.classifiers import LocalClassifier
-from turnout.classifiers.follows import columns, width
+from turnout.classifiers.follows import column_count, follow_up_columns
 from turnout.core import Message
 from turnout.core.arrays import Doubles, Floats
 from turnout.training.features import Progress
@@ -33,29 +33,29 @@ def fit_follows(rows: Sequence[Row], classifier: LocalClassifier, progress: Prog
     """Weights and bias for ``classifier``; without conversations no turn ever follows."""
     follow = follow_ups(rows)
     if not follow:
-        return never()
+        return never_follows()
     begun = [messages[:-1] for messages in follow]
     alone = [row.text for row in rows if row.kind == FOLLOW_UP]
     groups: list[tuple[bool, float, Sequence[Conversation]]] = [
         (True, _WRITTEN, follow),
-        (True, 1 - _WRITTEN, _put(alone, begun)),
+        (True, 1 - _WRITTEN, _appended(alone, begun)),
         (False, _WRITTEN, switches(rows)),
-        (False, 1 - _WRITTEN, _put(new_tasks(rows), begun)),
+        (False, 1 - _WRITTEN, _appended(new_tasks(rows), begun)),
     ]
     seen: list[Floats] = []
     follows: list[bool] = []
     weights: list[float] = []
     for is_follow, share, conversations in groups:
-        found = _read(conversations, classifier, progress)
+        found = _last_turn_columns(conversations, classifier, progress)
         seen += found
         follows += [is_follow] * len(found)
         weights += [share / max(len(found), 1)] * len(found)
-    return _fitted(np.stack(seen), follows, np.array(weights))
+    return _fit_logistic(np.stack(seen), follows, np.array(weights))
 
 
-def never() -> Fitted:
+def never_follows() -> Fitted:
     """Weights and bias by which every turn begins a new task."""
-    return np.zeros(width(len(INTENTS)), np.float32), np.array(-20.0, np.float32)
+    return np.zeros(column_count(len(INTENTS)), np.float32), np.array(-20.0, np.float32)
 
 
 def follow_ups(rows: Sequence[Row]) -> list[Conversation]:
@@ -74,7 +74,7 @@ def new_tasks(rows: Sequence[Row]) -> list[str]:
     return fresh[:: max(1, len(fresh) // _NEW_TASKS)]
 
 
-def _put(texts: Sequence[str], begun: Sequence[Conversation]) -> list[Conversation]:
+def _appended(texts: Sequence[str], begun: Sequence[Conversation]) -> list[Conversation]:
     """Each text as the next turn of another beginning."""
     return [
         [*begun[(_STRIDE * i) % len(begun)], {"role": "user", "content": text}]
@@ -82,7 +82,7 @@ def _put(texts: Sequence[str], begun: Sequence[Conversation]) -> list[Conversati
     ]
 
 
-def _read(
+def _last_turn_columns(
     conversations: Sequence[Conversation], classifier: LocalClassifier, progress: Progress
 ) -> list[Floats]:
     """The columns of each last turn, the turns before it taken to follow."""
@@ -92,14 +92,14 @@ def _read(
         turns = classifier.turns(messages)
         # A turn that only talks to the classifier does not count.
         if len(turns.texts) > 1:
-            held = turns.each[0]
+            current = turns.turn_intents[0]
             for i in range(1, len(turns.texts)):
-                held = turns.going_on(held, i)
-            found.append(columns(turns, len(turns.texts) - 1, held))
+                current = turns.continued_intents(current, i)
+            found.append(follow_up_columns(turns, len(turns.texts) - 1, current))
     return found
 
 
-def _fitted(seen: Floats, follows: Sequence[bool], weights: Doubles) -> Fitted:
+def _fit_logistic(seen: Floats, follows: Sequence[bool], weights: Doubles) -> Fitted:
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=1.0, max_iter=3000)

@@ -25,7 +25,7 @@ from turnout.training.features import Features, Progress, embedder, extract, rea
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Heads, fit
 from turnout.training.folds import FOLDS, by_source
-from turnout.training.follows import fit_follows, follow_ups, never, new_tasks, switches
+from turnout.training.follows import fit_follows, follow_ups, never_follows, new_tasks, switches
 from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
 from turnout.training.pasted import pasted
@@ -270,7 +270,7 @@ def _artefact(
     shift = np.zeros(len(OUTPUTS))
     shift[HARM], shift[INJECTION] = calibration.harm_cut, calibration.injection_cut
     pieces, scores = vocabulary.read()
-    follow = never()
+    follow = never_follows()
     arrays: dict[str, NDArray[Any]] = {
         "rarity": heads.rarity.astype(np.float16),
         "first_w": (heads.first_w * scale).astype(np.float16),

@@ -10,9 +10,9 @@ heads trained on the served rule's remainders were no better (experiments/classi
 import math
 from collections.abc import Callable, Sequence
 
-from turnout.classifiers.asides import Asides, kept_of, with_opened
+from turnout.classifiers.asides import Asides, text_of_run, with_colon_limits
 from turnout.classifiers.clauses import clauses
-from turnout.classifiers.grams import together
+from turnout.classifiers.grams import concatenated
 from turnout.classifiers.heads import Table
 from turnout.classifiers.window import clipped
 from turnout.core.arrays import Rows
@@ -47,7 +47,8 @@ def leftovers(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> list[Row]:
             filled.reading(left)
             for filled in attacks
             if groups[filled.mould] == group
-            and _letters(left := read(filled.text)) != _letters(filled.row.text)
+            and _letters_and_digits(left := read(filled.text))
+            != _letters_and_digits(filled.row.text)
         ]
     return found
 
@@ -68,21 +69,23 @@ class _Reader:
 
     def __call__(self, text: str) -> str:
         read = clipped(text)
-        return self._without(read) if self._asides.suspected(self._rows_of(read)) else read
+        return (
+            self._without_asides(read) if self._asides.may_hold_aside(self._rows_of(read)) else read
+        )
 
-    def _without(self, text: str) -> str:
+    def _without_asides(self, text: str) -> str:
         parts = clauses(text)
         if len(parts) == 1:
             return text
-        rows = together([self._rows_of(part) for part in parts])
-        scores = with_opened(parts, self._asides.table.all(*rows)[:, 0])
+        rows = concatenated([self._rows_of(part) for part in parts])
+        scores = with_colon_limits(parts, self._asides.table.outputs_of_all(*rows)[:, 0])
         if scores.max() <= _TELLING:
             return text
-        run = _stretch([len(part) for part in parts], scores.tolist())
-        return kept_of(text, parts, run, scores <= 0.0)
+        run = _costliest_run([len(part) for part in parts], scores.tolist())
+        return text_of_run(text, parts, run, scores <= 0.0)
 
 
-def _stretch(lengths: Sequence[int], scores: Sequence[float]) -> tuple[int, int]:
+def _costliest_run(lengths: Sequence[int], scores: Sequence[float]) -> tuple[int, int]:
     """The run of clauses, by lengths and log-odds, that is most costly to leave out."""
     best, found, total, start = -math.inf, (0, len(lengths)), 0.0, 0
     for i, (length, score) in enumerate(zip(lengths, scores, strict=True)):
@@ -95,5 +98,5 @@ def _stretch(lengths: Sequence[int], scores: Sequence[float]) -> tuple[int, int]
     return found
 
 
-def _letters(text: str) -> str:
+def _letters_and_digits(text: str) -> str:
     return "".join(filter(str.isalnum, text.lower()))

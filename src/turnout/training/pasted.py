@@ -7,8 +7,8 @@ little of that: a letter looks like chat, a tale like creative writing.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from turnout.classifiers.clauses import clauses, opens
-from turnout.classifiers.openings import WORKING
+from turnout.classifiers.clauses import clauses, may_open_task
+from turnout.classifiers.openings import TEXT_TASKS
 from turnout.training.rows import MADE, Row
 
 # Intents of prompts that may be pasted: none whose text would be code.
@@ -51,7 +51,7 @@ def _tasks(rows: Sequence[Row]) -> Iterator[_Task]:
     for row in rows:
         opening = clauses(row.text)[0]
         text = row.text[len(opening) :]
-        if row.intent in WORKING and text and opens(opening):
+        if row.intent in TEXT_TASKS and text and may_open_task(opening):
             yield _Task(row=row, opening=opening, text=text)
 
 
