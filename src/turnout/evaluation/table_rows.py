@@ -197,7 +197,10 @@ def _scaled(where: str, name: str, value: Any) -> float | None:
 
 
 def _comparison(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    """A pairwise verdict as scores: the winner 1, the loser 0, a tie one half each, else None."""
+    """A pairwise verdict as scores: the winner 1, the loser 0, a tie one half each, else None.
+
+    ``tie (bothbad)``, as LMSYS' tables have it, is 0 for both.
+    """
     a, b, winner = row["model_a"], row["model_b"], row["winner"]
     scores: tuple[float | None, float | None]
     if winner is None or winner != winner:  # noqa: PLR0124  (NaN)
@@ -208,8 +211,11 @@ def _comparison(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float
         scores = (0.0, 1.0)
     elif winner == "tie":
         scores = (0.5, 0.5)
+    elif winner == "tie (bothbad)":
+        scores = (0.0, 0.0)
     else:
-        raise ConfigError(f"{where}: winner {winner!r}; use model_a, model_b or tie")
+        accepted = "model_a, model_b, tie or tie (bothbad)"
+        raise ConfigError(f"{where}: winner {winner!r}; use {accepted}")
     yield a, scores[0]
     yield b, scores[1]
 
