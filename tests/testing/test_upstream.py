@@ -12,6 +12,7 @@ from aiohttp import ClientError, ClientSession
 from pydantic import BaseModel, Field
 
 from tests.fuzz.test_leaves import variants
+from tests.waiting import soon_here
 from turnout.testing import FaultyUpstream
 from turnout.testing.answers import prompt_tokens, tokens_of
 
@@ -83,6 +84,16 @@ async def test_a_closed_peer_stops_the_work_and_is_noted(client: ClientSession) 
     assert entry.completion_tokens == entry.peer_closed_after
     assert entry.completion_tokens < 10
     assert not entry.usage_sent
+
+
+async def test_a_refused_call_ends_also_if_its_peer_is_gone(client: ClientSession) -> None:
+    """Who waits until nothing is under way would wait for it forever."""
+    asked = {"model": "f-500-slow5s", "messages": []}
+    async with FaultyUpstream() as upstream:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await client.post(f"{upstream.base_url}/chat/completions", json=asked)
+        assert await soon_here(lambda: upstream.invoice and upstream.invoice[0].ended_s, 3)
 
 
 async def test_a_provider_that_bills_anyway(client: ClientSession) -> None:

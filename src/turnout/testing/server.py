@@ -208,11 +208,13 @@ def _wants_usage(body: Mapping[str, Any]) -> bool:
 async def _send_refusal(
     exchange: Exchange, entry: InvoiceEntry, error: tuple[int, dict[str, str], bytes], slow_s: float
 ) -> bool:
-    if slow_s:
-        await exchange.wait(slow_s)
-    entry.status, headers, body = error
-    await exchange.whole(entry.status, headers, body)
-    entry.ended_s = time.monotonic()
+    try:
+        if slow_s:
+            await exchange.wait(slow_s)
+        entry.status, headers, body = error
+        await exchange.whole(entry.status, headers, body)
+    finally:  # also if the peer is gone
+        entry.ended_s = time.monotonic()
     return True
 
 
