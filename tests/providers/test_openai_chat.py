@@ -298,7 +298,7 @@ def translated(where: Deployment, **body: Any) -> tuple[dict[str, Any], tuple[st
     """What is sent of a body that came as Messages, and what it leaves out."""
     asked = Request(id="r", dialect="messages", native={"messages": []}, body=body)
     wire = CODEC.encode(asked, where, stream=False)
-    return json.loads(wire.body), wire.unsaid
+    return json.loads(wire.body), wire.lost_fields
 
 
 OPENROUTER = deployment("https://openrouter.ai/api/v1", "anthropic/claude-x")
@@ -311,15 +311,15 @@ def test_marks_of_caches_go_to_openrouter_and_to_nobody_else() -> None:
     messages = [{"role": "system", "content": content}, {"role": "user", "content": content}]
     tools = [{"type": "function", "function": {"name": "f", "parameters": {}}, **MARK}]
     body = {"messages": messages, "tools": tools, "top_k": 5, **MARK}
-    sent, unsaid = translated(OPENROUTER, **body)
-    assert unsaid == ()
+    sent, lost_fields = translated(OPENROUTER, **body)
+    assert lost_fields == ()
     assert (sent["messages"], sent["top_k"], sent["cache_control"]) == (
         messages, 5, MARK["cache_control"],
     )  # fmt: skip
     assert sent["tools"][0]["cache_control"] == MARK["cache_control"]
     for other in (KNOWN, UNKNOWN):
-        sent, unsaid = translated(other, **body)
-        assert set(unsaid) == {"cache_control", "top_k"}
+        sent, lost_fields = translated(other, **body)
+        assert set(lost_fields) == {"cache_control", "top_k"}
         assert "cache_control" not in json.dumps(sent)
         assert "top_k" not in sent
         assert sent["messages"][1] == {"role": "user", "content": "x"}

@@ -20,7 +20,7 @@ from turnout.providers.anthropic_stream import AnthropicStreamDecoder
 from turnout.providers.families import TRACE, NativeCodec, chosen
 from turnout.providers.instructions import without_billing_line
 from turnout.providers.tool_ids import opaque_user
-from turnout.providers.unsaid import unsaid_in_messages, unsaid_natively
+from turnout.providers.lost_fields import lost_in_messages, lost_natively
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +40,11 @@ class AnthropicCodec(NativeCodec):
     ) -> tuple[dict[str, Any], Iterable[str]]:
         if native is None:
             body = messages_body(request, deployment.card, self.mark)
-            return body, unsaid_in_messages(request, body)
+            return body, lost_in_messages(request, body)
         trust = chosen(deployment, request)
         body = native_body(native, deployment.model, self.mark, trust=trust)
         body = body if _is_anthropic(deployment) else _for_others(body)
-        return body, unsaid_natively(native, body)
+        return body, lost_natively(native, body)
 
 
 def _is_anthropic(deployment: Deployment) -> bool:

@@ -82,7 +82,7 @@ class NativeCodec(MarkedCodec):
         native = request.native if request.dialect == self._dialect else None
         try:
             body, lost = self._body(request, native, deployment)
-            unsaid = tuple(lost)
+            lost_fields = tuple(lost)
         except MISTYPED as error:
             raise mistyped(error) from error
         if stream:
@@ -91,7 +91,7 @@ class NativeCodec(MarkedCodec):
             url=f"{deployment.provider.base_url.rstrip('/')}/{self._dialect}",
             body=dump(body),
             headers=headers_of(request, deployment.provider, self._tags, stream=stream),
-            unsaid=unsaid,
+            lost_fields=lost_fields,
             translated=request.native is not None and native is None,
         )
 

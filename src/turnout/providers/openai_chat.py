@@ -36,7 +36,7 @@ from turnout.providers.stream_decoder import interrupted
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_results import as_texts
 from turnout.providers.tool_schemas import explicit, with_schema
-from turnout.providers.unsaid import without_marks
+from turnout.providers.lost_fields import without_marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +53,11 @@ class OpenAIChatCodec(MarkedCodec):
         """
         provider = deployment.provider
         body = {**request.body, "model": deployment.model}
-        unsaid: list[str] = []
+        lost_fields: list[str] = []
         try:
             body["messages"] = [_portable(message, self.mark) for message in request.messages]
             if request.native is not None:
-                unsaid = _adapt(body, request, provider)
+                lost_fields = _adapt(body, request, provider)
             rename_fields(provider, body)
         except MISTYPED as error:
             raise mistyped(error) from error
@@ -67,7 +67,7 @@ class OpenAIChatCodec(MarkedCodec):
             url=f"{provider.base_url.rstrip('/')}/chat/completions",
             body=dump(body),
             headers=headers_of(request, provider, stream=stream),
-            unsaid=tuple(unsaid),
+            lost_fields=tuple(lost_fields),
             translated=request.native is not None,
         )
 
@@ -118,10 +118,10 @@ def _adapt(body: dict[str, Any], request: Request, provider: Provider) -> list[s
         body["tools"] = [with_schema(tool, explicit) for tool in body["tools"]]
     if "user" in body:
         body["user"] = opaque_user(body["user"])
-    unsaid = [name for name in unknown_to(provider) if body.pop(name, None) is not None]
+    lost_fields = [name for name in unknown_to(provider) if body.pop(name, None) is not None]
     if not takes_cache_marks(provider) and without_marks(body):
-        unsaid.append(CACHE_MARK)
-    return unsaid
+        lost_fields.append(CACHE_MARK)
+    return lost_fields
 
 
 def _portable(message: Any, mark: str) -> Any:

@@ -15,7 +15,7 @@ from turnout.core import Chunk, Fault, Request
 class WireRequest(Struct, frozen=True, kw_only=True):
     """The bytes to send. Headers may hold secrets, and ``repr`` shows neither them nor the body.
 
-    ``unsaid`` names the fields of the request that the API cannot express. ``translated`` says that
+    ``lost_fields`` are the fields of the request that the API cannot express. ``translated`` says that
     the request was translated from another API, rather than passed on.
     """
 
@@ -23,7 +23,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
-    unsaid: tuple[str, ...] = ()
+    lost_fields: tuple[str, ...] = ()
     translated: bool = False
 
     def __repr__(self) -> str:

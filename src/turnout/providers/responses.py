@@ -18,7 +18,7 @@ from turnout.providers.responses_native import native_body
 from turnout.providers.responses_request import responses_body
 from turnout.providers.responses_stream import ResponsesStreamDecoder
 from turnout.providers.stream_decoder import interrupted
-from turnout.providers.unsaid import unsaid_in_responses
+from turnout.providers.lost_fields import lost_in_responses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,6 @@ class ResponsesCodec(NativeCodec):
     ) -> tuple[dict[str, Any], Iterable[str]]:
         if native is None:
             body = responses_body(request, deployment.model, self.mark)
-            return body, unsaid_in_responses(request)
+            return body, lost_in_responses(request)
         trust, left_out = chosen(deployment, request), request.left_out
         return native_body(native, deployment.model, self.mark, left_out, trust=trust), ()

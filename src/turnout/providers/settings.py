@@ -15,7 +15,7 @@ from msgspec import structs
 
 from turnout.core import Request
 from turnout.core.lost_fields import CACHE_MARK
-from turnout.providers.unsaid import without_marks
+from turnout.providers.lost_fields import without_marks
 
 # The settings, each with the fields that are left out with it, in any API.
 _TUNING: Mapping[str, tuple[str, ...]] = {

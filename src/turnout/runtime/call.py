@@ -78,7 +78,7 @@ class Call(Struct, kw_only=True):
     @property
     def lost_fields(self) -> Sequence[str]:
         """The fields that the provider's API cannot express, by their names in chat completions."""
-        return self._wire.unsaid if self._wire else ()
+        return self._wire.lost_fields if self._wire else ()
 
     @property
     def translated(self) -> bool:

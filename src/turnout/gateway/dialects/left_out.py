@@ -6,13 +6,13 @@ Invariant: a request that was passed on in its own API lost only what the provid
 from collections.abc import Callable, Iterable, Sequence
 
 from turnout.core import Body, Request
-from turnout.gateway.dialects import messages_unsaid, responses_unsaid
+from turnout.gateway.dialects import messages_lost, responses_lost
 from turnout.gateway.dialects.words import word_of
 from turnout.runtime import Walk
 
-_UNSAID: dict[str, Callable[[Body], Iterable[str]]] = {
-    "messages": messages_unsaid.unsaid,
-    "responses": responses_unsaid.unsaid,
+_LOST_IN_CHAT: dict[str, Callable[[Body], Iterable[str]]] = {
+    "messages": messages_lost.lost_in_chat,
+    "responses": responses_lost.lost_in_chat,
 }
 
 
@@ -26,4 +26,4 @@ def left_out(walk: Walk) -> Sequence[str]:
 
 def lost_in_chat(request: Request) -> Iterable[str]:
     """The fields that the translation into chat loses; some more than once."""
-    return () if request.native is None else _UNSAID[request.dialect](request.native)
+    return () if request.native is None else _LOST_IN_CHAT[request.dialect](request.native)

@@ -12,7 +12,7 @@ from turnout.core.lost_fields import HandledFields, lost_fields, objects_in
 from turnout.gateway.dialects.responses_read import LOGPROBS, SAME
 
 _INCLUDED = frozenset({LOGPROBS, "reasoning.encrypted_content"})
-_HEARD: HandledFields = {
+_HANDLED: HandledFields = {
     **dict.fromkeys(
         (
             *SAME, "model", "stream", "input", "instructions", "max_output_tokens", "tools",
@@ -34,9 +34,9 @@ _TOOLS: Mapping[str, HandledFields] = {
 }
 
 
-def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
+def lost_in_chat(payload: Mapping[str, Any]) -> Iterator[str]:
     """The fields, as the caller wrote them; some more than once."""
-    yield from lost_fields(payload, _HEARD)
+    yield from lost_fields(payload, _HANDLED)
     include = set(map(str, payload.get("include") or ()))
     if not include <= _INCLUDED:
         yield "include"
@@ -45,6 +45,6 @@ def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
     for tool in objects_in(payload.get("tools")):
         inner = objects_in(tool.get("tools")) if tool.get("type") == "namespace" else [tool]
         for one in inner:
-            heard = _TOOLS.get(str(one.get("type")))
-            if heard is not None:
-                yield from lost_fields(one, heard, "tools.")
+            handled = _TOOLS.get(str(one.get("type")))
+            if handled is not None:
+                yield from lost_fields(one, handled, "tools.")

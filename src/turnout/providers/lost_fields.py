@@ -38,7 +38,7 @@ _RESPONSES_PARTS: Mapping[str, HandledFields] = {
 }
 
 
-def unsaid_in_messages(request: Request, body: Body) -> Iterator[str]:
+def lost_in_messages(request: Request, body: Body) -> Iterator[str]:
     """The fields of a chat body that ``body``, for Anthropic's Messages, leaves out."""
     chat = request.body
     yield from lost_fields(chat, _CHAT)
@@ -51,7 +51,7 @@ def unsaid_in_messages(request: Request, body: Body) -> Iterator[str]:
     yield from _messages(chat["messages"], _PARTS)
 
 
-def unsaid_natively(native: Body, body: Body) -> Iterator[str]:
+def lost_natively(native: Body, body: Body) -> Iterator[str]:
     """The fields of a Messages body that ``body``, also for Messages, leaves out."""
     yield from _thinking(native, body, "")
     effort = (native.get("output_config") or {}).get("effort")
@@ -60,7 +60,7 @@ def unsaid_natively(native: Body, body: Body) -> Iterator[str]:
         yield "output_config.effort"
 
 
-def unsaid_in_responses(request: Request) -> Iterator[str]:
+def lost_in_responses(request: Request) -> Iterator[str]:
     """The fields of a chat body that our Responses bodies leave out."""
     chat = request.body
     if request.dialect == "messages" and is_set("top_k", chat.get("top_k")):
@@ -82,10 +82,10 @@ def _thinking(asked: Body, body: Body, effort: str) -> Iterator[str]:
         yield effort
 
 
-def _tools(chat: Body, heard: HandledFields) -> Iterator[str]:
+def _tools(chat: Body, handled: HandledFields) -> Iterator[str]:
     for tool in objects_in(chat.get("tools")):
         if isinstance(tool.get("function"), Mapping):
-            yield from lost_fields(tool, heard, "tools.")
+            yield from lost_fields(tool, handled, "tools.")
 
 
 def _messages(messages: Sequence[Message], parts: Mapping[str, HandledFields]) -> Iterator[str]:
@@ -93,9 +93,9 @@ def _messages(messages: Sequence[Message], parts: Mapping[str, HandledFields]) -
         if message.get("name") and message["role"] not in ("tool", "function"):
             yield "messages.name"
         for part in objects_in(message.get("content")):
-            heard = parts.get(str(part.get("type")))
-            if heard is not None:
-                yield from lost_fields(part, heard, "messages.")
+            handled = parts.get(str(part.get("type")))
+            if handled is not None:
+                yield from lost_fields(part, handled, "messages.")
 
 
 def without_marks(body: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from turnout.core.lost_fields import CACHE_MARK, HandledFields, lost_fields, obj
 from turnout.gateway.dialects.messages_read import SAME
 from turnout.gateway.dialects.messages_words import THINKING
 
-_HEARD: HandledFields = {
+_HANDLED: HandledFields = {
     **dict.fromkeys(
         (
             *SAME, "model", "stream", "messages", "system", "max_tokens", "stop_sequences", "tools",
@@ -41,9 +41,9 @@ _BLOCKS: Mapping[str, HandledFields] = {
 }
 
 
-def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
+def lost_in_chat(payload: Mapping[str, Any]) -> Iterator[str]:
     """The fields, as the caller wrote them; some more than once."""
-    yield from lost_fields(payload, _HEARD)
+    yield from lost_fields(payload, _HANDLED)
     if (payload.get("thinking") or {}).get("type") not in (None, *THINKING):
         yield "thinking"
     for tool in objects_in(payload.get("tools")):
@@ -60,9 +60,9 @@ def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _block(block: Mapping[str, Any]) -> Iterator[str]:
-    heard = _BLOCKS.get(str(block.get("type")))
-    if heard is not None:
-        yield from lost_fields(block, heard, "messages.")
+    handled = _BLOCKS.get(str(block.get("type")))
+    if handled is not None:
+        yield from lost_fields(block, handled, "messages.")
     if block.get("type") == "tool_result":
         for inner in objects_in(block.get("content")):
             yield from _block(inner)
