@@ -64,14 +64,24 @@ def test_a_long_prompt_is_billed_by_its_tier() -> None:
 def test_searches_and_sound_have_a_price_of_their_own_or_an_unknown_one() -> None:
     """Searches by the piece; sound in place of the same tokens as text."""
     known = Price(
-        rates=Rates(input=2, output=3), source="s", date="d", search=100, heard=10, spoken=20
+        rates=Rates(input=2, output=3),
+        source="s",
+        date="d",
+        search=100,
+        audio_input=10,
+        audio_output=20,
     )
     assert known.bill(Usage(input=5, output=4)) == 22
     assert known.bill(Usage(input=5, output=4, searches=2)) == 222
-    assert known.bill(Usage(input=5, output=4, heard=5, spoken=1)) == 50 + 3 * 3 + 20
-    unknown = replace(known, search=None, heard=None, spoken=None)
+    assert known.bill(Usage(input=5, output=4, audio_input=5, audio_output=1)) == 50 + 3 * 3 + 20
+    unknown = replace(known, search=None, audio_input=None, audio_output=None)
     assert unknown.bill(Usage(input=5, output=4)) == 22
-    for usage in (Usage(searches=1), Usage(heard=1), Usage(spoken=1), Usage(unpriced=True)):
+    for usage in (
+        Usage(searches=1),
+        Usage(audio_input=1),
+        Usage(audio_output=1),
+        Usage(unpriced=True),
+    ):
         assert unknown.bill(usage) is None
 
 
@@ -81,9 +91,9 @@ def test_the_catalogue_knows_searches_and_sound() -> None:
     audio = catalogue_price("gpt-audio", "openai", "")
     assert sonnet is not None
     assert audio is not None
-    assert (sonnet.search, sonnet.heard) == (10**10, None)
-    assert (audio.heard or 0) > 10 * audio.rates.input
-    assert (audio.spoken or 0) > 5 * audio.rates.output
+    assert (sonnet.search, sonnet.audio_input) == (10**10, None)
+    assert (audio.audio_input or 0) > 10 * audio.rates.input
+    assert (audio.audio_output or 0) > 5 * audio.rates.output
 
 
 def test_a_price_of_ones_own_may_say_them() -> None:
@@ -92,7 +102,7 @@ def test_a_price_of_ones_own_may_say_them() -> None:
     model = {"model": "m", "price": price}
     found = only(model, provider="p", providers={"p": {"base_url": "http://127.0.0.1:9/v1"}}).price
     assert found is not None
-    assert (found.search, found.heard, found.spoken) == (10**10, 4_000_000, 8_000_000)
+    assert (found.search, found.audio_input, found.audio_output) == (10**10, 4_000_000, 8_000_000)
 
 
 def test_the_catalogue_knows_tiers_and_takes_a_clock_price_at_its_dearest() -> None:
@@ -158,10 +168,10 @@ def test_what_is_cached_for_an_hour_costs_twice_a_fresh_token() -> None:
         source="test",
         date="2026-11-28",
     )
-    short, long = (Usage(cache_write=1000, lasting=lasting) for lasting in (False, True))
+    short, long = (Usage(cache_write=1000, hour_cache=hour_cache) for hour_cache in (False, True))
     assert sonnet.cost(short) == 3_750_000_000
-    assert sonnet.cost(long) == sonnet.with_cache_life(lasting=True).cost(long) == 6_000_000_000
-    assert sonnet.cost(Usage(cache_write=300_000, lasting=True)) == 300_000 * 12_000_000
+    assert sonnet.cost(long) == sonnet.with_cache_life(hour=True).cost(long) == 6_000_000_000
+    assert sonnet.cost(Usage(cache_write=300_000, hour_cache=True)) == 300_000 * 12_000_000
 
 
 def test_a_price_of_ones_own_leaves_searches_as_they_are_listed() -> None:

@@ -229,9 +229,11 @@ def test_a_hold_covers_a_cache_that_lasts_an_hour() -> None:
     here = deployment("strong", price(3, 15), max_output=5000)
     claude = replace(here, provider=replace(here.provider, family="anthropic"))
     holds = {
-        (place.provider.family, lasting): bound(request(), features(lasting=lasting), place)
+        (place.provider.family, hour_cache): bound(
+            request(), features(hour_cache=hour_cache), place
+        )
         for place in (here, claude)
-        for lasting in (False, True)
+        for hour_cache in (False, True)
     }
     prompt = features().input_tokens["o200k_base"] * 9 // 8 + 64
     least = holds["openai", False].cost_pico_usd
@@ -261,10 +263,10 @@ def test_a_hold_covers_the_searches_that_a_request_allows() -> None:
 def test_a_hold_counts_sound_at_its_own_price() -> None:
     """All tokens where some may be sound; without such a price nobody knows."""
     here = deployment("strong", price(3, 15), max_output=5000)
-    sounding = replace_price(here, heard=40_000_000, spoken=80_000_000)
+    sounding = replace_price(here, audio_input=40_000_000, audio_output=80_000_000)
     prompt = features().input_tokens["o200k_base"] * 9 // 8 + 64
     heard = features(modalities=frozenset({"text", "audio"}))
-    spoken = features(speaks=True)
+    spoken = features(wants_audio=True)
     assert bound(request(), heard, sounding).cost_pico_usd == (
         prompt * 40_000_000 + 5000 * 15_000_000
     )

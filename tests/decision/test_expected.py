@@ -102,17 +102,17 @@ def test_fallbacks_are_ranked_by_it_and_the_intent_map_is_not() -> None:
     assert orders == [["strong", "cheap", "warm"], ["strong", "warm", "cheap"]]
 
 
-@pytest.mark.parametrize(("marked", "lasting"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("marked", "hour_cache"), [(False, False), (True, False), (True, True)])
 def test_writing_is_priced_where_the_request_asks_and_the_provider_bills_it(
-    *, marked: bool, lasting: bool
+    *, marked: bool, hour_cache: bool
 ) -> None:
     """Anthropic reads and writes what is marked, an hour's at twice the price; others neither."""
     claude = anthropic("claude", cached_price(2, 2, write=1.25))
-    seen = features(TOKENS, marked=marked, lasting=lasting)
+    seen = features(TOKENS, marked=marked, hour_cache=hour_cache)
     plain, warm = made(
         Cheapest(), {"claude": 9_000, "cheap": 9_000}, seen, CHEAP, claude
     ).candidates
-    rate = 4 if lasting else 2.5
+    rate = 4 if hour_cache else 2.5
     assert plain.cost_pico_usd == (TOKENS + 200) * 10**6
     if not marked:
         assert (warm.cache_read_tokens, warm.cache_write_tokens) == (0, 0)
@@ -168,7 +168,7 @@ _POOL = (
     tokens=st.integers(1, 120_000),
     held=st.dictionaries(st.sampled_from([d.id for d in _POOL]), st.integers(0, 200_000)),
     marked=st.booleans(),
-    lasting=st.booleans(),
+    hour_cache=st.booleans(),
     limit=st.none() | st.integers(0, 10**13),
     most=st.none() | st.integers(0, 10**13),
     n=st.integers(1, 4),
@@ -178,14 +178,14 @@ def test_no_hold_and_no_limit_counts_a_discount(
     held: dict[str, int],
     *,
     marked: bool,
-    lasting: bool,
+    hour_cache: bool,
     limit: int | None,
     most: int | None,
     n: int,
 ) -> None:
     """Whatever is cached, as much is held, the same are excluded, and a hold covers every class."""
     limits = Constraints(max_cost_pico_usd=limit, most_pico_usd=most)
-    seen = features(tokens, marked=marked, lasting=lasting)
+    seen = features(tokens, marked=marked, hour_cache=hour_cache)
     cold, warm = (
         made(Cheapest(), found, seen, *_POOL, constraints=limits, n=n) for found in ({}, held)
     )
@@ -202,7 +202,7 @@ def test_no_hold_and_no_limit_counts_a_discount(
             cache_read=after.cache_read_tokens,
             cache_write=after.cache_write_tokens,
             output=100 * n,
-            lasting=lasting and used.provider.family == "anthropic",
+            hour_cache=hour_cache and used.provider.family == "anthropic",
         )
         assert used.price is not None
         assert hold is not None

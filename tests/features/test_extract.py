@@ -99,9 +99,9 @@ def test_a_cache_of_an_hour_is_seen_in_either_form(part: dict[str, str], *, last
     plain = {"messages": [{"role": "user", "content": "1h is an hour"}]}
     chat = Request(id="r", body={"messages": messages})
     native = Request(id="r", body=plain, native={"messages": messages}, dialect="messages")
-    assert extract(chat, ["o200k_base"]).lasting == lasts
-    assert extract(native, ["o200k_base"]).lasting == lasts
-    assert not extract(Request(id="r", body=plain), ["o200k_base"]).lasting
+    assert extract(chat, ["o200k_base"]).hour_cache == lasts
+    assert extract(native, ["o200k_base"]).hour_cache == lasts
+    assert not extract(Request(id="r", body=plain), ["o200k_base"]).hour_cache
 
 
 WORD = st.text(st.sampled_from("abcXY.,'1é好\n"), min_size=1, max_size=12)

@@ -85,7 +85,7 @@ async def test_a_cache_that_lasts_an_hour_is_billed_as_one(make_store: MakeStore
     request = make_request(1)
     decision = decided(request)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        answer = outcome(decision, Usage(cache_write=100, output=10, lasting=True))
+        answer = outcome(decision, Usage(cache_write=100, output=10, hour_cache=True))
         await report_request(
             ledger, ReportedRequest(request=request, decision=decision, outcomes=(answer,))
         )
@@ -116,7 +116,9 @@ async def test_tools_that_are_paid_by_the_call_make_the_cost_unknown(
 async def test_what_is_beside_text_is_billed_where_it_has_a_price(make_store: MakeStore) -> None:
     """Searches and sound, which the ledger's own check adds to the tokens; else it is unknown."""
     priced = {
-        place.id: replace(place, price=replace(place.price, search=7, heard=10**8, spoken=10**8))
+        place.id: replace(
+            place, price=replace(place.price, search=7, audio_input=10**8, audio_output=10**8)
+        )
         for place in CATALOG.deployments.values()
         if place.price is not None
     }
@@ -124,7 +126,10 @@ async def test_what_is_beside_text_is_billed_where_it_has_a_price(make_store: Ma
     text = 1_000_000_000 + 300_000_000
     uses = [
         (Usage(input=100, output=10, searches=3), text + 21),
-        (Usage(input=100, output=10, heard=40, spoken=5), text + 3_600_000_000 + 350_000_000),
+        (
+            Usage(input=100, output=10, audio_input=40, audio_output=5),
+            text + 3_600_000_000 + 350_000_000,
+        ),
     ]
     with Ledger(make_store(), catalog=Catalog(deployments=priced)) as ledger:
         for number, (used, _) in enumerate(uses):

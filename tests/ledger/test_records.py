@@ -78,7 +78,7 @@ _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
     strange=_SCORE,
     predictor=st.none() | st.builds(Ref, name=_NAMES, digest=_NAMES),
     written=st.dictionaries(_NAMES, st.integers(0, 10**6)),
-    lasting=st.booleans(),
+    hour_cache=st.booleans(),
     marked=st.booleans(),
     cached=st.dictionaries(_NAMES, st.integers(0, 200_000)),
     slow=st.dictionaries(_NAMES, st.floats(0, 1e6)),
@@ -99,7 +99,7 @@ def test_any_decision_survives_its_record(
     down: dict[str, Exclusion],
     cached: dict[str, int],
     *,
-    lasting: bool,
+    hour_cache: bool,
     marked: bool,
 ) -> None:
     """Whatever was asked, seen and known: the record gives it back and makes it again."""
@@ -109,7 +109,11 @@ def test_any_decision_survives_its_record(
     request = Request(id="r_1", body=body, model=model, constraints=limits, tags={"a": "b"})
     counts = {"qwen3": tokens, "o200k_base": tokens}
     features = Features(
-        input_tokens=counts, output_tokens=400, written=written, lasting=lasting, marked=marked
+        input_tokens=counts,
+        output_tokens=400,
+        written=written,
+        hour_cache=hour_cache,
+        marked=marked,
     )
     guess = Prediction(
         classifier=Ref(name="c"),
@@ -188,24 +192,29 @@ def test_limits_of_a_key_hold_again(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("written", [{}, {"acme/mid": 9}])
-@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("hour_cache", [False, True])
 @pytest.mark.parametrize("paid", [False, True])
 @pytest.mark.parametrize("hosted", [(), ("mcp", "web_search")])
 @pytest.mark.parametrize("kind", CALL_KINDS)
 def test_what_few_requests_have_is_in_the_record(
-    written: dict[str, int], hosted: tuple[str, ...], kind: CallKind, *, lasting: bool, paid: bool
+    written: dict[str, int],
+    hosted: tuple[str, ...],
+    kind: CallKind,
+    *,
+    hour_cache: bool,
+    paid: bool,
 ) -> None:
     """What runs at a provider, lengths, caches and the kind of call, together or alone."""
     features = Features(
         input_tokens={"qwen3": 9},
         output_tokens=400,
         written=written,
-        lasting=lasting,
+        hour_cache=hour_cache,
         hosted=hosted,
         paid_by_call=paid,
         kind=kind,
         searches=None if paid else 0,
-        speaks=lasting,
+        wants_audio=hour_cache,
     )
     decision = structs.replace(decided(make_request(1)), features=features)
     assert unpack(pack(make_request(1), decision))[1] == decision

@@ -50,7 +50,7 @@ ANTHROPIC: list[tuple[str, dict[str, Any], Usage]] = [
                 "ephemeral_1h_input_tokens": 100,
             },
         },
-        Usage(input=2048, cache_read=1800, cache_write=248, output=503, lasting=True),
+        Usage(input=2048, cache_read=1800, cache_write=248, output=503, hour_cache=True),
     ),
     (
         "docs.anthropic.com/en/docs/build-with-claude/extended-thinking: thinking is counted",

@@ -39,7 +39,7 @@ SHAPES: list[tuple[str, dict[str, Any], Usage]] = [
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0, "text_tokens": 30},
             "completion_tokens_details": {"audio_tokens": 160, "text_tokens": 40},
         },
-        Usage(input=30, output=200, spoken=160),
+        Usage(input=30, output=200, audio_output=160),
     ),
     (
         "DeepSeek, api-docs.deepseek.com/guides/kv_cache",

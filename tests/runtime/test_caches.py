@@ -130,7 +130,7 @@ def test_anthropics_cache_holds_what_was_reported_and_as_long() -> None:
     assert scene.expected_tokens(NEXT) == {"claude": told}
     scene.now_s += 2
     assert scene.expected_tokens(NEXT) == {}
-    scene.record(FIRST, "claude", structs.replace(half, lasting=True))
+    scene.record(FIRST, "claude", structs.replace(half, hour_cache=True))
     scene.now_s += 3599
     assert scene.expected_tokens(NEXT) == {"claude": told}
 

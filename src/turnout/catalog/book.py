@@ -31,8 +31,8 @@ def price_from(section: PriceSection) -> Price:
         date=section.date,
         assumed=section.assumed,
         search=_search_price(section.searches),
-        heard=free if section.audio_input is None else pico_per_token(section.audio_input),
-        spoken=free if section.audio_output is None else pico_per_token(section.audio_output),
+        audio_input=free if section.audio_input is None else pico_per_token(section.audio_input),
+        audio_output=free if section.audio_output is None else pico_per_token(section.audio_output),
     )
 
 
@@ -40,7 +40,7 @@ def with_listed_extras(listed: Price, price: Price) -> Price:
     """The price, with what ``listed`` has for searches and sound where it does not say it."""
     missing = {
         name: getattr(listed, name)
-        for name in ("search", "heard", "spoken")
+        for name in ("search", "audio_input", "audio_output")
         if getattr(price, name) is None
     }
     return replace(price, **missing)
@@ -48,7 +48,7 @@ def with_listed_extras(listed: Price, price: Price) -> Price:
 
 def free_price(reason: str) -> Price:
     """The price of a model that costs nothing to call, and why."""
-    return Price(rates=FREE, source=reason, date="always", search=0, heard=0, spoken=0)
+    return Price(rates=FREE, source=reason, date="always", search=0, audio_input=0, audio_output=0)
 
 
 def catalogue_price(model: str, catalogue: str | None, base_url: str) -> Price | None:
@@ -111,8 +111,8 @@ def _price_of(offer: Any) -> Price:
         source=f"{CATALOGUE} {_catalogue_version()}",
         date=_catalogue_version(),
         search=_search_price(_base(getattr(offer, "web_searches_kcount", None))),
-        heard=_optional_rate(_dearest(getattr(offer, "input_audio_mtok", None))),
-        spoken=_optional_rate(_dearest(getattr(offer, "output_audio_mtok", None))),
+        audio_input=_optional_rate(_dearest(getattr(offer, "input_audio_mtok", None))),
+        audio_output=_optional_rate(_dearest(getattr(offer, "output_audio_mtok", None))),
     )
 
 

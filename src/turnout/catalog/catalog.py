@@ -147,8 +147,8 @@ class Deployment:
         """
         price = None if features.paid_by_call else self.price
         hears = "audio" in features.modalities
-        if price is not None and (hears or features.speaks):
-            price = price.with_sound(heard=hears, spoken=features.speaks)
+        if price is not None and (hears or features.wants_audio):
+            price = price.with_audio(in_prompt=hears, in_answer=features.wants_audio)
         if price is not None and self.may_search(features):
             price = price.with_searches(features.searches)
         return price

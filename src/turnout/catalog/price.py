@@ -40,7 +40,7 @@ class Rates:
         """The rates, none lower than these."""
         return replace(self, input=max(self.input, fresh), output=max(self.output, output))
 
-    def lasting(self) -> "Rates":
+    def with_hour_cache(self) -> "Rates":
         """The rates if cache writes last an hour."""
         return replace(self, cache_write=max(_HOUR_FACTOR * self.input, self.cache_write or 0))
 
@@ -51,9 +51,9 @@ class Price:
 
     ``tiers`` are (prompt tokens, rates) in rising order: the last one whose threshold the prompt
     exceeds bills the whole call. ``assumed`` marks a price not published for this provider.
-    ``search`` is the price in pico-dollars of a search by the provider's own tools, ``heard`` and
-    ``spoken`` those of a token of sound in the prompt and in the answer; None if unknown. ``fee``
-    is what a call may cost beside its tokens.
+    ``search`` is the price in pico-dollars of a search by the provider's own tools,
+    ``audio_input`` and ``audio_output`` those of a token of sound in the prompt and in the answer;
+    None if unknown. ``fee`` is what a call may cost beside its tokens.
     """
 
     rates: Rates
@@ -62,8 +62,8 @@ class Price:
     assumed: bool = False
     tiers: tuple[tuple[int, Rates], ...] = ()
     search: int | None = None
-    heard: int | None = None
-    spoken: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
     fee: int = 0
 
     def rates_for(self, input_tokens: int) -> Rates:
@@ -74,16 +74,17 @@ class Price:
                 chosen = rates
         return chosen
 
-    def with_cache_life(self, *, lasting: bool) -> "Price":
-        """The price of a call, which is ``lasting`` if any of its cache writes last an hour.
+    def with_cache_life(self, *, hour: bool) -> "Price":
+        """The price of a call; ``hour`` says that a part of it is cached for an hour.
 
-        All writes then count as such, since usage has only their total.
+        All cache writes then count as such, since usage has only their total.
         """
-        return _with_hour_cache(self) if lasting else self
+        return _with_hour_cache(self) if hour else self
 
     def cost(self, usage: Usage) -> int:
         """Pico-dollars for one call's tokens, as text."""
-        return self.with_cache_life(lasting=usage.lasting).rates_for(usage.total_input).cost(usage)
+        price = self.with_cache_life(hour=usage.hour_cache)
+        return price.rates_for(usage.total_input).cost(usage)
 
     def extra_cost(self, usage: Usage) -> int | None:
         """Pico-dollars that one call cost beyond its tokens as text; None where unknown."""
@@ -92,8 +93,8 @@ class Price:
         rates = self.rates_for(usage.total_input)
         parts = (
             (usage.searches, self.search, 0),
-            (usage.heard, self.heard, rates.input),
-            (usage.spoken, self.spoken, rates.output),
+            (usage.audio_input, self.audio_input, rates.input),
+            (usage.audio_output, self.audio_output, rates.output),
         )
         if usage.unpriced or any(count and price is None for count, price, _ in parts):
             return None
@@ -110,13 +111,14 @@ class Price:
             return None
         return replace(self, fee=most * self.search)
 
-    def with_sound(self, *, heard: bool, spoken: bool) -> "Price | None":
+    def with_audio(self, *, in_prompt: bool, in_answer: bool) -> "Price | None":
         """The price of a call all of whose tokens may be sound; None where nobody knows it."""
-        if (heard and self.heard is None) or (spoken and self.spoken is None):
+        asked = self.audio_input if in_prompt else 0
+        answered = self.audio_output if in_answer else 0
+        if asked is None or answered is None:
             return None
-        least = (self.heard or 0 if heard else 0), (self.spoken or 0 if spoken else 0)
-        tiers = tuple((above, rates.at_least(*least)) for above, rates in self.tiers)
-        return replace(self, rates=self.rates.at_least(*least), tiers=tiers)
+        tiers = tuple((above, rates.at_least(asked, answered)) for above, rates in self.tiers)
+        return replace(self, rates=self.rates.at_least(asked, answered), tiers=tiers)
 
     def expected_cost(
         self, input_tokens: int, output_tokens: int, *, cache_read: int = 0, cache_write: int = 0
@@ -137,5 +139,5 @@ class Price:
 
 @lru_cache(maxsize=1024)
 def _with_hour_cache(price: Price) -> Price:
-    tiers = tuple((above, rates.lasting()) for above, rates in price.tiers)
-    return replace(price, rates=price.rates.lasting(), tiers=tiers)
+    tiers = tuple((above, rates.with_hour_cache()) for above, rates in price.tiers)
+    return replace(price, rates=price.rates.with_hour_cache(), tiers=tiers)

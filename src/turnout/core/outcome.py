@@ -17,11 +17,11 @@ Status = Literal["ok", "failed", "cancelled"]
 class Usage(Struct, frozen=True, kw_only=True):
     """Tokens of one call in disjoint buckets whose sum is what is billed.
 
-    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens. ``lasting`` says
+    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens. ``hour_cache`` says
     that some were written to a cache that lasts an hour; ``estimated`` that the provider did not
     report them; ``unpriced`` that more is billed than these tokens, for hosted tools or pictures.
-    ``searches`` are billed beside them. Of ``input`` so many tokens were ``heard``, and of
-    ``output`` ``spoken``: sound, which has a price of its own.
+    ``searches`` are billed beside them. ``audio_input`` and ``audio_output`` are the parts of
+    ``input`` and ``output`` that were sound, which has a price of its own.
     """
 
     input: int = 0
@@ -29,12 +29,12 @@ class Usage(Struct, frozen=True, kw_only=True):
     cache_write: int = 0
     output: int = 0
     reasoning: int = 0
-    lasting: bool = False
+    hour_cache: bool = False
     estimated: bool = False
     unpriced: bool = False
     searches: int = 0
-    heard: int = 0
-    spoken: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
 
     @property
     def total_input(self) -> int:
@@ -49,7 +49,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     @property
     def costs_beyond_text(self) -> bool:
         """Whether its cost differs from that of its tokens as text."""
-        return bool(self.unpriced or self.searches or self.heard or self.spoken)
+        return bool(self.unpriced or self.searches or self.audio_input or self.audio_output)
 
     @property
     def is_empty(self) -> bool:

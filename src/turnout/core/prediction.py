@@ -35,9 +35,9 @@ class Features(Struct, frozen=True, kw_only=True):
     ``hosted`` are the types of tools and items that only OpenAI's Responses can carry;
     ``paid_by_call`` says that one of them costs more than its tokens. ``kind`` is what the call is
     for, ``answers`` the number of answers in the conversation so far. ``marked`` says that the
-    prompt marks parts that its provider is to cache, ``lasting`` that some may be cached for an
+    prompt marks parts that its provider is to cache, ``hour_cache`` that some may be cached for an
     hour. ``searches`` is the most that Anthropic's tools may search for it, None if there is no
-    limit; ``speaks`` says that the answer is to have sound.
+    limit; ``wants_audio`` says that the answer is to have sound.
     """
 
     input_tokens: Mapping[str, int]
@@ -49,7 +49,7 @@ class Features(Struct, frozen=True, kw_only=True):
     needs_json: bool = False
     schema: str = "1"
     written: Mapping[str, int] = field(default_factory=dict)
-    lasting: bool = False
+    hour_cache: bool = False
     hosted: tuple[str, ...] = ()
     paid_by_call: bool = False
     kind: CallKind = "turn"
@@ -57,7 +57,7 @@ class Features(Struct, frozen=True, kw_only=True):
     marked: bool = False
     answers: int = 0
     searches: int | None = 0
-    speaks: bool = False
+    wants_audio: bool = False
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

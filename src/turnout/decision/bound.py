@@ -38,5 +38,5 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     price = deployment.price_for(features)
     if price is None:
         return Bound(None, prompt + answers)
-    price = price.with_cache_life(lasting=deployment.has_hour_cache(requested=features.lasting))
+    price = price.with_cache_life(hour=deployment.has_hour_cache(requested=features.hour_cache))
     return Bound(price.most_cost(prompt, answers), prompt + answers)

@@ -54,7 +54,7 @@ def expected(
         return Expected(cost, cost)
     writes = bills_cache_writes(deployment, price, prompt, marked=features.marked)
     if writes:
-        price = price.with_cache_life(lasting=deployment.has_hour_cache(requested=features.lasting))
+        price = price.with_cache_life(hour=deployment.has_hour_cache(requested=features.hour_cache))
 
     def cost_of(read: int) -> int:
         written = prompt - read if writes else 0

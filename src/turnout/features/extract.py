@@ -62,7 +62,7 @@ def extract(
         modalities=_modalities(parts) if parts else _TEXT,
         needs_tools=bool(tools) or bool(request.body.get("functions")),
         needs_json=request.wants_json,
-        lasting=_HOUR_TTL in all_strings,
+        hour_cache=_HOUR_TTL in all_strings,
         hosted=hosted(responses_body) if responses_body else (),
         paid_by_call=bool(responses_body) and has_paid_by_call(responses_body),
         kind=call_kind(request),
@@ -71,7 +71,7 @@ def extract(
         answers=roles.count("assistant"),
         # OpenAI's tools are called alike, and have no price by the piece here.
         searches=most_searches(tools) if tools and request.dialect != "responses" else 0,
-        speaks=SOUND in (request.body.get("modalities") or ()),
+        wants_audio=SOUND in (request.body.get("modalities") or ()),
     )
 
 

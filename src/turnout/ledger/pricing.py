@@ -18,7 +18,8 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     deployment = stand_in or catalog.deployments.get(route.deployment)
     served_another = is_other_model(deployment.model if deployment else route.model, outcome.model)
     priced = billed_deployment(deployment, outcome.model, catalog) if deployment else None
-    price = priced.price.with_cache_life(lasting=usage.lasting) if priced and priced.price else None
+    price = priced.price if priced else None
+    price = price.with_cache_life(hour=usage.hour_cache) if price else None
     non_text_pico_usd = price.extra_cost(usage) if price else None
     price = None if non_text_pico_usd is None else price
     return Call(

@@ -206,7 +206,7 @@ def _features(features: Features) -> list[Any]:
     # Fields that most requests lack are left out from the end on.
     rare = [
         dict(features.written),
-        features.lasting,
+        features.hour_cache,
         list(features.hosted),
         features.paid_by_call,
         features.kind,
@@ -214,7 +214,7 @@ def _features(features: Features) -> list[Any]:
         features.marked,
         features.answers,
         features.searches,
-        features.speaks,
+        features.wants_audio,
     ]
     return [*always, *_without_defaults(rare, _RARE_DEFAULTS)]
 
@@ -222,8 +222,8 @@ def _features(features: Features) -> list[Any]:
 def _as_features(fields: list[Any]) -> Features:
     tokens, output, turns, characters, modalities, tools, json, schema, *rare = fields
     rare += _RARE_DEFAULTS[len(rare) :]
-    written, lasting, hosted, paid_by_call, kind, uncounted, marked, answers, *more = rare
-    searches, speaks = more
+    written, hour_cache, hosted, paid_by_call, kind, uncounted, marked, answers, *more = rare
+    searches, wants_audio = more
     return Features(
         input_tokens=tokens,
         output_tokens=output,
@@ -234,7 +234,7 @@ def _as_features(fields: list[Any]) -> Features:
         needs_json=json,
         schema=schema,
         written=written,
-        lasting=lasting,
+        hour_cache=hour_cache,
         hosted=tuple(hosted),
         paid_by_call=paid_by_call,
         kind=kind,
@@ -242,7 +242,7 @@ def _as_features(fields: list[Any]) -> Features:
         marked=marked,
         answers=answers,
         searches=searches,
-        speaks=speaks,
+        wants_audio=wants_audio,
     )
 
 

@@ -96,7 +96,7 @@ def _cost(deployment: Deployment, answer: Answer, tokens: Sequence[int]) -> int 
     price = deployment.price
     if price is None or answer.usage.costs_beyond_text:
         return None
-    price = price.with_cache_life(lasting=deployment.has_hour_cache(requested=answer.usage.lasting))
+    price = price.with_cache_life(hour=deployment.has_hour_cache(requested=answer.usage.hour_cache))
     prompt, output, read, written = tokens
     read = min(prompt, read)
     written = min(prompt - read, written)

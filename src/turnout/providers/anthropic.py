@@ -19,8 +19,8 @@ from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
 from turnout.providers.families import TRACE, NativeCodec, chosen
 from turnout.providers.instructions import without_billing_line
-from turnout.providers.tool_ids import opaque_user
 from turnout.providers.lost_fields import lost_in_messages, lost_natively
+from turnout.providers.tool_ids import opaque_user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

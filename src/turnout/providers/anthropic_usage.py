@@ -55,7 +55,7 @@ def _read(counts: Mapping[str, Any]) -> Usage:
         cache_write=sum(count(part, "cache_creation_input_tokens") or 0 for part in parts),
         output=output - thought,
         reasoning=thought,
-        lasting=any(inner_count(part, "cache_creation", _FOR_AN_HOUR) for part in parts),
+        hour_cache=any(inner_count(part, "cache_creation", _FOR_AN_HOUR) for part in parts),
         unpriced=any(one.get("type") not in (_COUNTED, _ON_TOP) for one in iterations),
         searches=inner_count(counts, "server_tool_use", "web_search_requests"),
     )

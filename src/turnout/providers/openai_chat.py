@@ -20,6 +20,7 @@ from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.families import MarkedCodec, dump, headers_of, mistyped
 from turnout.providers.fields import MISTYPED
 from turnout.providers.instructions import one_system_message, without_billing_message
+from turnout.providers.lost_fields import without_marks
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.openai_words import (
@@ -36,7 +37,6 @@ from turnout.providers.stream_decoder import interrupted
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_results import as_texts
 from turnout.providers.tool_schemas import explicit, with_schema
-from turnout.providers.lost_fields import without_marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

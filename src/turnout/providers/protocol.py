@@ -15,8 +15,8 @@ from turnout.core import Chunk, Fault, Request
 class WireRequest(Struct, frozen=True, kw_only=True):
     """The bytes to send. Headers may hold secrets, and ``repr`` shows neither them nor the body.
 
-    ``lost_fields`` are the fields of the request that the API cannot express. ``translated`` says that
-    the request was translated from another API, rather than passed on.
+    ``lost_fields`` are the fields of the request that the API cannot express. ``translated`` says
+    that the request was translated from another API, rather than passed on.
     """
 
     url: str

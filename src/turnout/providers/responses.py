@@ -13,12 +13,12 @@ from turnout.catalog import Deployment
 from turnout.core import Body, Chunk, Fault, Request
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.families import NativeCodec, chosen
+from turnout.providers.lost_fields import lost_in_responses
 from turnout.providers.responses_answer import read_response
 from turnout.providers.responses_native import native_body
 from turnout.providers.responses_request import responses_body
 from turnout.providers.responses_stream import ResponsesStreamDecoder
 from turnout.providers.stream_decoder import interrupted
-from turnout.providers.lost_fields import lost_in_responses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

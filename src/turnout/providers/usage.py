@@ -57,8 +57,8 @@ def _read(payload: Mapping[str, Any]) -> Usage:
     completion = required(payload, "completion_tokens")
     read, write = _cache(payload, prompt)
     text, reasoning = _output(payload, prompt, completion)
-    heard, spoken = (inner_count(payload, details, "audio_tokens") for details in _DETAILS)
-    if prompt == 0 or read + write > prompt or heard > prompt or spoken > completion:
+    asked, answered = (inner_count(payload, details, "audio_tokens") for details in _DETAILS)
+    if prompt == 0 or read + write > prompt or asked > prompt or answered > completion:
         raise WrongCount
     return Usage(
         input=prompt - read - write,
@@ -66,8 +66,8 @@ def _read(payload: Mapping[str, Any]) -> Usage:
         cache_write=write,
         output=text,
         reasoning=reasoning,
-        heard=heard,
-        spoken=spoken,
+        audio_input=asked,
+        audio_output=answered,
     )
 
 

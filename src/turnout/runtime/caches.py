@@ -89,7 +89,7 @@ class Caches:
         if tokens < MIN_CACHED_TOKENS or prefix is None:
             return
         began_s = self._clock() if outcome.began_s is None else outcome.began_s
-        until = began_s + (LONG_CACHE_LIFE_S if usage.lasting else CACHE_LIFE_S)
+        until = began_s + (LONG_CACHE_LIFE_S if usage.hour_cache else CACHE_LIFE_S)
         self._keep(prefix.ends[-1], name, tokens, until)
         if prefix.marked or automatic_cache_tokens(deployment, prompt):
             first = prefix.ends[0]

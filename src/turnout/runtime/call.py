@@ -285,7 +285,7 @@ class Call(Struct, kw_only=True):
         """Whether something ran there, or was made, that costs more than the usage tells."""
         if usage.estimated and SERVER_TOOL in self._hosted:
             return True
-        reported = {SOUND} if usage.spoken else set()
+        reported = {SOUND} if usage.audio_output else set()
         return any(is_paid_by_call(kind) for kind in self._hosted - reported)
 
     def _cost(self, usage: Usage) -> int | None:
