@@ -31,7 +31,12 @@ from turnout.evaluation.table_files import read_table
 from turnout.features.prompt import PromptText, row_text
 from turnout.policies import CheapestAboveQuality, Situation
 from turnout.training.calibrate import Margin, choose
-from turnout.training.crossfit import fold_of, grouped_folds, judged_folds, left_out_tasks
+from turnout.training.crossfit import (
+    fold_of,
+    grouped_folds,
+    grouped_folds_with_strangeness,
+    left_out_tasks,
+)
 from turnout.training.probe import informative
 from turnout.training.success import train
 
@@ -307,7 +312,10 @@ def paraphrased(data: Path) -> Figures:
     figures = {}
     for table in tables:
         predictor = train([table])
-        said = [[predictor.judge(PromptText(text)) for text in _sayings(row)] for row in rows]
+        said = [
+            [predictor.predict_with_strangeness(PromptText(text)) for text in _sayings(row)]
+            for row in rows
+        ]
         means = np.nanmean(table.score, axis=0).tolist()
         usual = tuple(zip(table.models, means, strict=True))
         free, steady = (
@@ -325,8 +333,8 @@ def paraphrased(data: Path) -> Figures:
 def steadied(data: Path) -> Figures:
     """What ``steady`` costs: quality kept and cost saved by the policy, five grouped folds."""
     bench, *zeroeval = _tables(data, "routerbench_zs", "zeroeval_gsm", "zeroeval_mathl5")
-    ((success, strange),) = judged_folds([bench], folds=FOLDS)
-    judged = judged_folds(zeroeval, folds=FOLDS)
+    ((success, strange),) = grouped_folds_with_strangeness([bench], folds=FOLDS)
+    judged = grouped_folds_with_strangeness(zeroeval, folds=FOLDS)
     both, pooled = _pooled(zeroeval, [found for found, _ in judged])
     figures: Figures = {}
     for table, found, odd in (
@@ -348,7 +356,7 @@ def _kept_and_saved(
 ) -> Figures:
     """Shares of the best single model's quality kept and cost saved at ``quality: 0.95``."""
     score, cost = table.score, _grid(table)
-    margin = Margin(usual=score.mean(axis=0), wide=steady * strange)
+    margin = Margin(means=score.mean(axis=0), margins=steady * strange)
     chosen = choose(success, cost.mean(axis=0), 0.95, margin)
     rows, best = np.arange(len(score)), int(score.mean(axis=0).argmax())
     return {

@@ -234,7 +234,7 @@ def test_probes_that_the_known_models_cannot_tell_apart_tell_the_mean_alone(nois
     success = 0.6 + noise * rng.standard_normal((50, 3))
     outcomes = (rng.random(50) < 0.7).astype(np.float32)
     found = by_probes("new", success.astype(np.float32), outcomes, ("a", "b", "c"))
-    usual = found.usual({"a": 0.3, "b": 0.5, "c": 0.9})
+    usual = found.mean_given({"a": 0.3, "b": 0.5, "c": 0.9})
     assert usual == pytest.approx(found.prior, abs=0.1)
 
 

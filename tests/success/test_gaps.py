@@ -10,10 +10,10 @@ import pytest
 from tests.cli.run import run
 from tests.success.worlds import prompts, score, unpriced_bundle, write_table
 from turnout.classifiers.success import open_bundle
-from turnout.evaluation.driver import drive
+from turnout.evaluation.driver import replay_policy
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.report import Row
-from turnout.evaluation.report_rows import Rows
+from turnout.evaluation.report_rows import RowMaker
 from turnout.evaluation.table_files import read_table
 from turnout.features.prompt import row_text
 from turnout.policies import Strongest
@@ -58,10 +58,10 @@ def test_prompts_that_no_fold_leaves_out_teach_the_means(tmp_path: Path) -> None
 
 def bounds(table: OutcomeTable) -> dict[str, Row]:
     """The baselines of a table, and its strongest model as a policy."""
-    maker = Rows(table)
+    maker = RowMaker(table)
     rule = Strongest(order=("large", "coder", "small"))
-    replayed = drive(table, rule, np.zeros(table.score.shape), {})
-    found = [maker.of("strongest", replayed), *maker.baselines(table.column("task"))]
+    replayed = replay_policy(table, rule, np.zeros(table.score.shape), {})
+    found = [maker.replayed_row("strongest", replayed), *maker.baseline_rows(table.column("task"))]
     return {row.name: row for row in found}
 
 

@@ -23,7 +23,7 @@ from turnout.classifiers.success.encoding import (
     without_wording,
 )
 from turnout.classifiers.success.expert import Advice, Blend, Reading, forest_inputs
-from turnout.classifiers.success.predictor import Floats, SuccessPredictor, advise, agreed
+from turnout.classifiers.success.predictor import Floats, SuccessPredictor, advise, merged_success
 from turnout.classifiers.success.smooth import Neighbours
 from turnout.cli import main
 from turnout.core import ConfigError
@@ -34,7 +34,7 @@ from turnout.features.prompt import PromptText, row_text
 from turnout.training.bundle import write_bundle
 from turnout.training.forest import grow_pair
 from turnout.training.probe import informative
-from turnout.training.smooth import fit_smooth, foretell
+from turnout.training.smooth import fit_smooth, out_of_fold_departures
 from turnout.training.success import train
 
 
@@ -97,7 +97,9 @@ def test_a_strange_prompt_falls_back_towards_the_means(folder: Path) -> None:
     predictor = open_bundle(folder / "bundle").predictor
     odd = PromptText("def f(x):\n    return {k: [v] for k, v in x.items() if v is not None}\n" * 8)
     familiar = row_text(prompts(6, seed=9)[1])
-    (success, other), (strange, known) = zip(*map(predictor.judge, (odd, familiar)), strict=True)
+    (success, other), (strange, known) = zip(
+        *map(predictor.predict_with_strangeness, (odd, familiar)), strict=True
+    )
     prior = predictor.experts[0].prior
     assert strange > known
     assert sum(predictor.uncertainty(odd).values()) > sum(predictor.uncertainty(familiar).values())
@@ -121,12 +123,14 @@ def test_a_prompt_is_as_strange_as_to_the_table_that_knows_it_best(folder: Path)
     knows_nothing = replace(one, blend=replace(one.blend, slope=0.0, offset=30.0))
     for row in prompts(12, seed=3):
         text = row_text(row)
-        success, strange = predictor.judge(text)
+        success, strange = predictor.predict_with_strangeness(text)
         assert success == predictor.predict(text)
         assert 0 <= strange < 1
-        both = replace(predictor, experts=(knows_nothing, one)).judge(text)[1]
+        both = replace(predictor, experts=(knows_nothing, one)).predict_with_strangeness(text)[1]
         assert both == strange
-        assert replace(predictor, experts=(knows_nothing,)).judge(text)[1] == pytest.approx(1)
+        assert replace(predictor, experts=(knows_nothing,)).predict_with_strangeness(text)[
+            1
+        ] == pytest.approx(1)
 
 
 def test_long_empty_and_odd_prompts_are_predicted(folder: Path) -> None:
@@ -209,7 +213,7 @@ def test_what_abler_models_gain_is_told_by_who_knows_the_prompt() -> None:
     assert to_other.gain[0] == pytest.approx(0.2, rel=0.15)
     assert to_one.gain[2] == pytest.approx(-0.1, rel=0.15)
     assert to_one.gain[:2].tolist() == to_other.gain[1:].tolist() == [0, 0]
-    assert to_one.knowing.tolist() == [0, 0, 1]
+    assert to_one.familiarity.tolist() == [0, 0, 1]
 
 
 def test_own_contrasts_give_way_to_a_table_that_knows_the_prompt(folder: Path) -> None:
@@ -218,9 +222,9 @@ def test_own_contrasts_give_way_to_a_table_that_knows_the_prompt(folder: Path) -
     members = np.zeros((2, 3, 2, 3), np.float32)
     members[..., 0] = 0.3
     reading = replace(_reading([0, 1]), members=members)
-    told = Advice(gain=np.full(2, 0.02, np.float32), knowing=np.ones(2, np.float32))
-    known, strange = expert.answer(reading, told) - expert.prior
-    assert known == pytest.approx(expert.answer(reading)[0] - expert.prior, abs=1e-6)
+    told = Advice(gain=np.full(2, 0.02, np.float32), familiarity=np.ones(2, np.float32))
+    known, strange = expert.predict(reading, told) - expert.prior
+    assert known == pytest.approx(expert.predict(reading)[0] - expert.prior, abs=1e-6)
     gained = strange - strange.mean()
     assert gained == pytest.approx(0.02 * expert.ability, abs=1e-6)
 
@@ -238,14 +242,14 @@ def test_trees_read_levels_that_have_not_seen_the_row(tmp_path: Path) -> None:
         read = forest_inputs(encoded, smooth, of_calls=False)
         return float(np.corrcoef(read[:, 1], level)[0, 1])
 
-    assert told(fit_smooth(encoded, noise, 0).look(encoded)[0]) > 0.15
-    assert told(foretell(texts, encoded, noise, 0)) < 0.1
+    assert told(fit_smooth(encoded, noise, 0).departures_and_closeness(encoded)[0]) > 0.15
+    assert told(out_of_fold_departures(texts, encoded, noise, 0)) < 0.1
 
 
 def test_a_long_strange_prompt_costs_less_able_models_more(folder: Path) -> None:
     """The best model keeps its place, the others lose a bounded part; known prompts stay."""
     (expert,) = open_bundle(folder / "bundle").predictor.experts
-    short, long = (expert.answer(_reading([0, 1], models=3, length=n)) for n in (0.0, 1.0))
+    short, long = (expert.predict(_reading([0, 1], models=3, length=n)) for n in (0.0, 1.0))
     assert (short[0] == long[0]).all()
     lost, best = short[1] - long[1], int(expert.ability.argmax())
     assert lost[best] == 0
@@ -299,7 +303,9 @@ def test_a_call_of_a_new_form_is_strange(calls: SuccessPredictor) -> None:
     said = row_text(prompts(6, seed=9)[1]).text
     many = json.dumps([_tool(f"t{n}", 5) for n in range(7)])
     one = json.dumps([_tool("total", 2)])
-    strange = [calls.judge(PromptText(said, tools))[1] for tools in (one, many, "")]
+    strange = [
+        calls.predict_with_strangeness(PromptText(said, tools))[1] for tools in (one, many, "")
+    ]
     assert strange[0] < 0.3
     assert min(strange[1:]) > 0.7
 
@@ -307,7 +313,7 @@ def test_a_call_of_a_new_form_is_strange(calls: SuccessPredictor) -> None:
 def test_on_a_strange_call_the_models_are_drawn_together(calls: SuccessPredictor) -> None:
     """As far as it is strange, about what they do in the mean; elsewhere nothing is taken."""
     (expert,) = calls.experts
-    known, half, strange = expert.answer(_reading([0, 0.5, 1], models=3))
+    known, half, strange = expert.predict(_reading([0, 0.5, 1], models=3))
     assert known == pytest.approx(expert.prior, abs=1e-6)
     for success in (half, strange):
         assert success.mean() == pytest.approx(known.mean(), abs=1e-6)
@@ -320,7 +326,7 @@ def test_small_contrasts_say_nothing_of_a_strange_prompt() -> None:
     weights = np.zeros((2, 2, 3), np.float32)
     weights[:, 1, 0] = 1.0
     basis = np.eye(3, dtype=np.float32)
-    blend = Blend(weights=weights, basis=basis, slope=0.0, offset=0.0, unclear=0.06)
+    blend = Blend(weights=weights, basis=basis, slope=0.0, offset=0.0, contrast_floor=0.06)
     contrast = np.array([[0.01, 0.2, -0.21]], np.float32)
     members = np.tile(contrast, (2, 3, 1, 1))
     known, unsure, strange = (
@@ -350,7 +356,9 @@ def test_of_two_models_the_forest_alone_says_who_does_better() -> None:
     reading = expert.read(encoded)
     known = replace(reading, strange=np.zeros_like(reading.strange))
     success = expert.prior + expert.blend.departures(known.members, known.strange)
-    inputs = forest_inputs(encoded, expert.smooth.look(encoded)[0], of_calls=False)
+    inputs = forest_inputs(
+        encoded, expert.smooth.departures_and_closeness(encoded)[0], of_calls=False
+    )
     forest = expert.prior + expert.forest.predict(inputs)
     assert np.ptp(forest[:, 1] - forest[:, 0]) > 0.1
     assert success[:, 1] - success[:, 0] == pytest.approx(forest[:, 1] - forest[:, 0], abs=1e-5)
@@ -369,7 +377,7 @@ def test_how_alike_options_are_is_read_of_two_models_alone() -> None:
         assert np.array_equal(read(encoded, three), read(hidden, three))
     for seen in (marks_of, meaning_of):
         assert np.array_equal(seen(encoded), seen(hidden))
-    assert np.array_equal(encode(PromptText(said[0]), alike=False), hidden[0])
+    assert np.array_equal(encode(PromptText(said[0]), compare_options=False), hidden[0])
 
 
 def test_rewording_what_people_type_does_not_change_its_length() -> None:
@@ -386,7 +394,7 @@ def test_tables_are_aligned_on_the_models_they_share() -> None:
     """What a table says of two models stays, wherever another puts the one that both have."""
     ours, theirs = np.array([[0.8, 0.6]], np.float32), np.array([[0.4, 0.3]], np.float32)
     sure, unsure = np.array([[0.9]], np.float32), np.array([[0.1]], np.float32)
-    found = agreed([ours, theirs], [np.array([0, 1]), np.array([0, 2])], [unsure, sure])[0]
+    found = merged_success([ours, theirs], [np.array([0, 1]), np.array([0, 2])], [unsure, sure])[0]
     assert found[0] == pytest.approx(0.44)
     assert found[0] - found[1] == pytest.approx(0.2)
     assert found[0] - found[2] == pytest.approx(0.1)
@@ -410,6 +418,6 @@ def test_a_known_call_lies_as_close_whoever_is_read_with_it() -> None:
     known = Neighbours(
         places=places, departures=np.zeros((300, 2), np.float32), count=80, of_calls=True
     )
-    together = known.look(places)[1]
-    alone = np.concatenate([known.look(one[None])[1] for one in places])
+    together = known.departures_and_closeness(places)[1]
+    alone = np.concatenate([known.departures_and_closeness(one[None])[1] for one in places])
     assert np.abs(together - alone).max() < 1e-6

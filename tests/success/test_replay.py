@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from turnout.core import Candidate, Constraints, Features, Prediction, Ref, Request, Snapshot
-from turnout.evaluation.driver import drive
+from turnout.evaluation.driver import replay_policy
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.policies import (
     Cascade,
@@ -42,7 +42,7 @@ def known(world: OutcomeTable) -> np.ndarray:
 def test_the_cheapest_that_succeeds_is_chosen() -> None:
     """With true predictions no quality is lost and half of the calls are cheap."""
     world = table()
-    found = drive(world, CheapestAboveQuality(), known(world), COSTS)
+    found = replay_policy(world, CheapestAboveQuality(), known(world), COSTS)
     assert found.score.mean() == 1
     assert found.cost_usd.mean() == pytest.approx(0.0055)
 
@@ -51,7 +51,7 @@ def test_a_requests_own_quality_wins() -> None:
     """A caller who asks for nothing gets the cheapest."""
     world = table()
     limits = Constraints(quality=0.01)
-    found = drive(world, CheapestAboveQuality(), known(world), COSTS, constraints=limits)
+    found = replay_policy(world, CheapestAboveQuality(), known(world), COSTS, constraints=limits)
     assert (found.chosen == 0).all()
 
 
@@ -59,7 +59,7 @@ def test_a_missing_outcome_falls_back() -> None:
     """A cell without an outcome is a failed call: the next route answers, nothing is paid twice."""
     world = table()
     world.score[0, 0] = np.nan
-    found = drive(world, Cheapest(), known(world), COSTS)
+    found = replay_policy(world, Cheapest(), known(world), COSTS)
     assert found.chosen[0] == 1
     assert found.calls[0] == 2
     assert found.cost_usd[0] == pytest.approx(0.01)
@@ -69,7 +69,7 @@ def test_a_cascade_pays_for_its_drafts_and_keeps_the_quality() -> None:
     """A rejected draft is paid, then the stronger model answers."""
     world = table()
     flat = np.tile([0.5, 0.9], (200, 1))
-    found = drive(world, Cascade(), flat, COSTS)
+    found = replay_policy(world, Cascade(), flat, COSTS)
     assert found.score.mean() == 1
     assert found.cost_usd.mean() == pytest.approx(0.006)
 
@@ -78,7 +78,7 @@ def test_a_rejected_draft_with_nothing_above_it_is_no_answer() -> None:
     """What serving would refuse counts as no quality, though its draft is paid for."""
     world = table()
     world.score[:, 1] = np.nan
-    found = drive(world, Cascade(), np.tile([0.5, 0.9], (200, 1)), COSTS)
+    found = replay_policy(world, Cascade(), np.tile([0.5, 0.9], (200, 1)), COSTS)
     assert (found.chosen[1::2] == -1).all()
     assert found.score.mean() == pytest.approx(0.5)
     assert found.cost_usd == pytest.approx(0.001)
@@ -88,7 +88,7 @@ def test_a_higher_price_never_makes_a_model_more_attractive() -> None:
     """Utility falls as dollars count for more."""
     world = table()
     shares = [
-        (drive(world, Utility(per_usd=w), known(world), COSTS).chosen == 1).mean()
+        (replay_policy(world, Utility(per_usd=w), known(world), COSTS).chosen == 1).mean()
         for w in (0, 10, 100, 1000)
     ]
     assert shares == sorted(shares, reverse=True)
@@ -97,7 +97,7 @@ def test_a_higher_price_never_makes_a_model_more_attractive() -> None:
 def test_weights_are_met_by_lot_and_told_as_propensities() -> None:
     """A split of three to one sends about a quarter, and says so."""
     policy = Weighted(weights={"small": 3, "large": 1})
-    found = drive(table(2000), policy, known(table(2000)), COSTS)
+    found = replay_policy(table(2000), policy, known(table(2000)), COSTS)
     assert (found.chosen == 1).mean() == pytest.approx(0.25, abs=0.04)
     scores = policy.rank(_candidates(), _situation("hello"))
     assert sum(score.propensity for score in scores) == pytest.approx(1)
@@ -149,10 +149,10 @@ def test_a_margin_counts_where_a_prompt_is_strange() -> None:
     strange = np.zeros(200)
     strange[:50] = 1.0
     policy = CheapestAboveQuality(quality=0.95, steady=0.1, usual=(("large", 1.0), ("small", 0.5)))
-    found = drive(world, policy, success, COSTS, strange=strange)
+    found = replay_policy(world, policy, success, COSTS, strange=strange)
     assert (found.chosen[:50] == 1).all()
     assert (found.chosen[50:] == 0).all()
-    assert (drive(world, policy, success, COSTS).chosen == 0).all()
+    assert (replay_policy(world, policy, success, COSTS).chosen == 0).all()
 
 
 def test_the_calibrated_choice_is_the_policys() -> None:
@@ -160,7 +160,7 @@ def test_the_calibrated_choice_is_the_policys() -> None:
     world = table()
     random = np.random.default_rng(0)
     success = random.random(world.score.shape)
-    served = drive(world, CheapestAboveQuality(threshold=0.8), success, COSTS)
+    served = replay_policy(world, CheapestAboveQuality(threshold=0.8), success, COSTS)
     prices = np.array([COSTS[model] for model in world.models])
     assert np.array_equal(served.chosen, choose(success, prices, 0.8))
 
@@ -174,9 +174,9 @@ def test_the_calibrated_choice_is_the_policys_with_a_margin_too() -> None:
     policy = CheapestAboveQuality(
         threshold=0.6, steady=0.5, usual=tuple(zip(world.models, usual.tolist(), strict=True))
     )
-    served = drive(world, policy, success, COSTS, strange=strange).chosen
+    served = replay_policy(world, policy, success, COSTS, strange=strange).chosen
     prices = np.array([COSTS[model] for model in world.models])
-    found = choose(success, prices, 0.6, Margin(usual=usual, wide=0.5 * strange))
+    found = choose(success, prices, 0.6, Margin(means=usual, margins=0.5 * strange))
     assert np.array_equal(served, found)
     assert not np.array_equal(found, choose(success, prices, 0.6))
 

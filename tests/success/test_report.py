@@ -8,10 +8,10 @@ import pytest
 
 from tests.cli.run import run
 from tests.success.worlds import MODELS, unpriced_bundle, write_table
-from turnout.evaluation.driver import drive
+from turnout.evaluation.driver import replay_policy
 from turnout.evaluation.report import Curve, Row
 from turnout.evaluation.report_curve import curve_of
-from turnout.evaluation.report_rows import Rows
+from turnout.evaluation.report_rows import RowMaker
 from turnout.evaluation.table_files import read_table
 from turnout.policies import Cheapest, Strongest
 from turnout.training.calibrate import calibrate
@@ -27,11 +27,14 @@ def rows_of(prefix: Path) -> dict[str, Row]:
     """Lines of two plain policies and of all baselines."""
     table = read_table(prefix)
     mean = dict(zip(MODELS, (0.001, 0.004, 0.01), strict=True))
-    maker = Rows(table)
+    maker = RowMaker(table)
     flat = np.tile([0.5, 0.6, 0.9], (len(table.prompts), 1))
     rules = {"cheapest": Cheapest(), "strongest": Strongest(order=("large", "small", "coder"))}
-    found = [maker.of(name, drive(table, rule, flat, mean)) for name, rule in rules.items()]
-    return {row.name: row for row in [*found, *maker.baselines(table.column("task"))]}
+    found = [
+        maker.replayed_row(name, replay_policy(table, rule, flat, mean))
+        for name, rule in rules.items()
+    ]
+    return {row.name: row for row in [*found, *maker.baseline_rows(table.column("task"))]}
 
 
 def test_figures_are_those_of_the_table(prefix: Path) -> None:
@@ -58,7 +61,7 @@ def test_of_equally_good_models_the_cheapest_is_the_best_single(
     cost = np.tile([0.02, 0.001, 0.01], (len(score), 1))
     prefix = write_table(tmp_path, "equal", score=score, cost_usd=cost)
     table = read_table(prefix)
-    row = {row.name: row for row in Rows(table).baselines(None)}["best single"]
+    row = {row.name: row for row in RowMaker(table).baseline_rows(None)}["best single"]
     assert row.usd_per_1000.value == pytest.approx(10)
     assert list(row.picks) == ["large"]
     found = calibrate(

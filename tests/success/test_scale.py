@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from turnout.classifiers.success.scale import abilities, lowered
-from turnout.training.gaps import filled
-from turnout.training.smooth import means
+from turnout.classifiers.success.scale import abilities, lowered_where_harder
+from turnout.training.gaps import with_expected_outcomes
+from turnout.training.smooth import model_means
 
 EASY, HARD = ("weak", "middle", "strong"), ("middle", "strong", "best")
 PRIORS = [np.array([0.8, 0.9, 0.95], np.float32), np.array([0.3, 0.5, 0.8], np.float32)]
@@ -14,7 +14,9 @@ PRIORS = [np.array([0.8, 0.9, 0.95], np.float32), np.array([0.3, 0.5, 0.8], np.f
 def told(easy: float, hard: float) -> list[np.ndarray]:
     """Both tables' answers to a prompt at their means, known to them as well as said."""
     knowing = [np.array([share], np.float32) for share in (easy, hard)]
-    return lowered([p[None, :] for p in PRIORS], PRIORS, abilities((EASY, HARD), PRIORS), knowing)
+    return lowered_where_harder(
+        [p[None, :] for p in PRIORS], PRIORS, abilities((EASY, HARD), PRIORS), knowing
+    )
 
 
 def test_a_model_of_a_hard_table_is_not_taken_for_weak() -> None:
@@ -46,7 +48,7 @@ def test_lowered_answers_are_chances_in_the_same_order() -> None:
     priors = [np.array([0.01, 0.5, 0.99], np.float32), np.full(3, 0.01, np.float32)]
     able = abilities((EASY, HARD), priors)
     knowing = [np.zeros(1, np.float32), np.ones(1, np.float32)]
-    (found,) = lowered([p[None, :] for p in priors], priors, able, knowing)[0]
+    (found,) = lowered_where_harder([p[None, :] for p in priors], priors, able, knowing)[0]
     assert 0 < found[0] < found[1] < found[2] < 1
     assert found.mean() < 0.3
 
@@ -56,19 +58,19 @@ def test_a_mean_of_easy_prompts_alone_is_not_taken_for_ability() -> None:
     random = np.random.default_rng(0)
     chance = np.repeat([[0.95], [0.2]], 150, axis=0)
     score = (random.random((300, 5)) < chance).astype(np.float32)
-    whole = means(score)
+    whole = model_means(score)
     assert whole == pytest.approx((score.sum(axis=0) + 2 * score.mean()) / 302)
     score[150:, 0] = np.nan
     easy = np.nanmean(score[:, 0])
     assert easy > 0.9
-    assert means(score)[0] < (easy + whole[0]) / 2
-    assert means(score)[1:] == pytest.approx(whole[1:], abs=0.01)
+    assert model_means(score)[0] < (easy + whole[0]) / 2
+    assert model_means(score)[1:] == pytest.approx(whole[1:], abs=0.01)
 
 
 def test_gaps_are_filled_with_chances_and_nothing_else_is_changed() -> None:
     """Outcomes stay; a model without any is taken for a usual one."""
     score = np.array([[1, 1, np.nan], [0, 0, np.nan], [1, np.nan, np.nan]], np.float32)
-    found, known = filled(score), ~np.isnan(score)
+    found, known = with_expected_outcomes(score), ~np.isnan(score)
     assert (found[known] == score[known]).all()
     assert ((found[~known] > 0) & (found[~known] < 1)).all()
     assert found[0, 2] > 0.5 > found[1, 2]

@@ -141,7 +141,7 @@ def test_a_margin_keeps_strange_prompts_with_the_usual_model(config: Path, tmp_p
     file = tmp_path / "turnout.yaml"
     file.write_text(config.read_text().replace("quality: 0.85", "quality: 0.85, steady: 1"))
     bundle = open_bundle(config.parent / "bundle")
-    usual = dict(bundle.usual)
+    usual = dict(bundle.mean_qualities)
     with Router.from_file(file) as steady, Router.from_file(config) as free:
         odd, known = steady.route(ODD), steady.route(NAME)
         assert known.model == free.route(NAME).model == "small"

@@ -19,7 +19,7 @@ from turnout.cli.show import out, print_json, report_line
 from turnout.config import load
 from turnout.core import ConfigError, Decision, RequestError, usd_from_pico
 from turnout.core.nearest import did_you_mean
-from turnout.evaluation.row_files import opened
+from turnout.evaluation.row_files import open_unpacked
 from turnout.runtime import Router
 
 _EXPECTED = ("model", "intent", "blocked", "max_cost_usd", "kind")
@@ -48,7 +48,7 @@ def check(file: Path, config: Path | None, model: str, *, ledger: bool, json: bo
     # Nothing is served: a local decision is not recorded, but what a label cost is.
     recorded = ledger and loaded.classifier.kind != "local"
     router = router_of(loaded, ledger=True) if recorded else unrecorded_router(loaded)
-    with router as r, opened(file) as source:
+    with router as r, open_unpacked(file) as source:
         checked = [_check_line(r, line, model) for line in read_lines(source)]
     if not checked:
         raise ConfigError(f"{file}: has no line to check")

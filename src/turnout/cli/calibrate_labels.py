@@ -27,7 +27,7 @@ from turnout.config import Config, load_file
 from turnout.core import UNSAFE, ConfigError
 from turnout.core.plural import many
 from turnout.decision import label_parents
-from turnout.evaluation.row_files import opened
+from turnout.evaluation.row_files import open_unpacked
 from turnout.runtime.classifier_setup import classifier_of
 
 _BATCH = 256
@@ -100,7 +100,7 @@ def _config_and_classifier(options: Options) -> tuple[Config | None, Classifier]
 
 def _read_labelled(source: Path, known: set[str]) -> tuple[list[Line], int]:
     good, bad = [], 0
-    with opened(source) as file:
+    with open_unpacked(source) as file:
         for line in read_lines(file):
             problem = line.error or _label_problem(line, known)
             if problem is None:

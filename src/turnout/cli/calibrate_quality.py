@@ -72,9 +72,9 @@ def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
 
     Raises ConfigError if no cost is known.
     """
-    from turnout.evaluation.evaluating import expected
+    from turnout.evaluation.evaluating import expected_values
 
-    costs = expected(table, table.cost_usd, bundle.means("mean_cost_usd"))
+    costs = expected_values(table, table.cost_usd, bundle.means("mean_cost_usd"))
     if not costs:
         raise ConfigError(
             f"table {table.name} and {bundle.folder} have no prices or costs: nothing can be "
@@ -85,12 +85,12 @@ def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
 
 def _store_promise(bundle: "Bundle", found: "Calibrated", promise: Mapping[str, Any]) -> str:
     """Stores the promise in the bundle. Returns the bundle's new digest."""
-    from turnout.classifiers.success.bundle import POLICY, renew, write_json
+    from turnout.classifiers.success.bundle import POLICY, replace_parts, write_json
 
     new = {**promise, "threshold": found.threshold, "found": asdict(found)}
     kept = [old for old in bundle.policy.get("promises", ()) if not _replaces(old, new)]
     policy = {**bundle.policy, "promises": [*kept, new]}
-    return renew(bundle.folder, lambda place: write_json(place / POLICY, policy))
+    return replace_parts(bundle.folder, lambda place: write_json(place / POLICY, policy))
 
 
 def _promise(found: "Calibrated", confidence: float, digest: str) -> str:
@@ -135,21 +135,21 @@ def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Doubles") -> "Margin
     """What the policy will know of the table's models when it serves the bundle."""
     from turnout.training.calibrate import Margin
 
-    usual, means = dict(bundle.usual), np.nanmean(table.score, axis=0).tolist()
+    usual, means = dict(bundle.mean_qualities), np.nanmean(table.score, axis=0).tolist()
     known = [usual.get(model, mean) for model, mean in zip(table.models, means, strict=True)]
-    return Margin(usual=np.array(known), wide=wide)
+    return Margin(means=np.array(known), margins=wide)
 
 
 def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> tuple["Doubles", "Doubles"]:
     """Predictions and strangeness of the table by predictors that did not see its prompts."""
     from turnout.evaluation.evaluating import columns_of
     from turnout.features.prompt import row_text
-    from turnout.training.crossfit import judged_folds
+    from turnout.training.crossfit import grouped_folds_with_strangeness
 
     prompts = [row_text(row) for row in table.prompts]
     columns, predictor = columns_of(table, bundle), bundle.predictor
-    if predictor.seen(prompts) > _MOST_SEEN_SHARE:
+    if predictor.trained_share(prompts) > _MOST_SEEN_SHARE:
         with status_line("training on five grouped folds"):
-            return judged_folds([table])[0]
-    success, strange = predictor.judge_all(prompts)
+            return grouped_folds_with_strangeness([table])[0]
+    success, strange = predictor.predict_all_with_strangeness(prompts)
     return success[:, columns].astype(np.float64), strange.astype(np.float64)

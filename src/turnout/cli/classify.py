@@ -23,7 +23,7 @@ from turnout.config import config_path, load_file
 from turnout.core import UNSAFE, Prediction
 from turnout.core.plural import many
 from turnout.decision import SafetyRule, served_intent
-from turnout.evaluation.row_files import opened
+from turnout.evaluation.row_files import open_unpacked
 from turnout.runtime.classifier_setup import classifier_of
 
 BATCH = 128
@@ -55,7 +55,7 @@ def classify(
     bad, missing = 0, Counter[str]()
     check_different_files(source, target, "verdicts")
     with (
-        opened(source) as file,
+        open_unpacked(source) as file,
         output_file(target) as sink,
         _verdict_reader(config, ledger=ledger) as (labels, read),
     ):
@@ -176,5 +176,5 @@ def _count(source: Path) -> int | None:
     """The number of lines, to show progress; None if they can be read only once."""
     if str(source) == "-" or not err.is_terminal:
         return None
-    with opened(source) as file:
+    with open_unpacked(source) as file:
         return sum(1 for raw in file if raw.strip())

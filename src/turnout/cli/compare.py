@@ -21,7 +21,7 @@ from turnout.cli.show import out, print_json, print_table, report_line, with_pro
 from turnout.core import ConfigError, Decision, RequestError, usd
 from turnout.core.plural import many
 from turnout.decision import input_tokens
-from turnout.evaluation.row_files import opened
+from turnout.evaluation.row_files import open_unpacked
 from turnout.features import EXPECTED_OUTPUT_TOKENS, count_tokens
 from turnout.runtime import Router
 from turnout.runtime.receipt import total
@@ -77,7 +77,7 @@ def _baseline(r: Router, name: str | None) -> Deployment:
 
 def _read_cases(r: Router, file: Path, assumed_tokens: int) -> tuple[list[Case], int]:
     cases, bad = [], 0
-    with opened(file) as source:
+    with open_unpacked(file) as source:
         for line in with_progress(read_lines(source), "compare"):
             problem = line.error
             if problem is None:

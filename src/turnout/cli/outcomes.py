@@ -37,14 +37,14 @@ def outcomes(
 
     Such a table is what train success, eval and calibrate take.
     """
-    from turnout.evaluation.ledger_table import gather
+    from turnout.evaluation.ledger_table import ledger_rows
     from turnout.evaluation.row_files import read_jsonl
 
     check_different_files(prompts, target, "table")
     ledger_store = open_store(ledger, config)
     bounds = _scale(scale)
     rows = read_jsonl(prompts)
-    found = gather(ledger_store, rows, metric=_metric(ledger_store, metric), scale=bounds)
+    found = ledger_rows(ledger_store, rows, metric=_metric(ledger_store, metric), scale=bounds)
     if not found.rows:
         raise ConfigError(
             f"{ledger_store.where}: none of {found.outcomes} outcomes has its prompt in {prompts}; "

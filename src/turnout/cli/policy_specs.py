@@ -68,9 +68,9 @@ def _above_quality(value: str, bundle: "Bundle | None") -> Policy:
     steady = _number(margin, most=1)
     return CheapestAboveQuality(
         quality=_number(share or "0.95", most=1),
-        calibrated=bundle.calibrated(steady) if bundle else (),
+        calibrated=bundle.thresholds_by_quality(steady) if bundle else (),
         steady=steady,
-        usual=bundle.usual if bundle and steady else (),
+        usual=bundle.mean_qualities if bundle and steady else (),
     )
 
 

@@ -127,7 +127,7 @@ def _add(
     else:
         rows = []
         newcomer = _from_prior(bundle, model, float(prior or 0.0))
-    quality = newcomer.usual(_qualities(bundle))
+    quality = newcomer.mean_given(_qualities(bundle))
     record: dict[str, Any] = {"quality": quality}
     if price is not None:
         record["price_per_mtok"] = list(price)
@@ -158,7 +158,7 @@ def _remove(bundle: "Bundle", model: str) -> None:
         )
     catalogue = {name: facts for name, facts in bundle.catalogue.items() if name != model}
     digest = _store_bundle(
-        bundle, bundle.predictor.without(model), catalogue, f"Taken out: {model}."
+        bundle, bundle.predictor.without_model(model), catalogue, f"Taken out: {model}."
     )
     out.print(f"{model}: taken out; {digest[:19]}")
     if bundle.promises:
@@ -174,7 +174,7 @@ def _store_bundle(
     """Stores the predictor in the bundle, without earlier promises. Returns the new digest."""
     from turnout.classifiers.success import save
     from turnout.classifiers.success.artefact import card_of
-    from turnout.classifiers.success.bundle import CATALOGUE, POLICY, renew, write_json
+    from turnout.classifiers.success.bundle import CATALOGUE, POLICY, replace_parts, write_json
 
     card = f"{card_of(bundle.folder)}\n{note}\n"
     kept = {name: value for name, value in bundle.policy.items() if name != "promises"}
@@ -184,7 +184,7 @@ def _store_bundle(
         write_json(new / CATALOGUE, catalogue)
         write_json(new / POLICY, kept)
 
-    return renew(bundle.folder, write)
+    return replace_parts(bundle.folder, write)
 
 
 def _from_prior(bundle: "Bundle", model: str, prior: float) -> "Newcomer":
@@ -195,7 +195,7 @@ def _from_prior(bundle: "Bundle", model: str, prior: float) -> "Newcomer":
 
 def _qualities(bundle: "Bundle") -> dict[str, float]:
     """The mean quality of each model that was trained on, if it is known."""
-    usual = dict(bundle.usual)
+    usual = dict(bundle.mean_qualities)
     return {model: usual[model] for model in bundle.predictor.trained if model in usual}
 
 

@@ -51,7 +51,7 @@ class Replayed:
     calls: Ints
 
 
-def drive(
+def replay_policy(
     table: OutcomeTable,
     policy: Policy,
     success: Doubles,
@@ -71,7 +71,7 @@ def drive(
         catalog=catalog(table.models, mean_cost), policy=policy, safety=_NEVER_BLOCK, bundle=bundle
     )
     limits, now = constraints or Constraints(), Snapshot(latency_ms=latency_ms or {})
-    odd = [None] * len(table.prompts) if strange is None else strange.tolist()
+    strangeness = [None] * len(table.prompts) if strange is None else strange.tolist()
     decisions = (
         decide(
             Request(
@@ -80,7 +80,7 @@ def drive(
                 constraints=limits,
             ),
             _ONE_CALL,
-            _predicted(table, success[row], odd[row]),
+            _prediction_of(table, success[row], strangeness[row]),
             now,
             rules,
         )
@@ -96,7 +96,7 @@ def replayed(table: OutcomeTable, policy: Ref, decisions: Iterable[Decision | No
     must be in the table.
     """
     walks = [
-        _summed(table, row, _walk(table, row, decision) if decision else ())
+        _walk_totals(table, row, _walk(table, row, decision) if decision else ())
         for row, decision in enumerate(decisions)
     ]
     chosen, score, cost, latency, calls = (np.array(column) for column in zip(*walks, strict=True))
@@ -132,7 +132,7 @@ def _price(mean_cost_usd: float | None) -> Price | None:
     return Price(rates=rates, source="mean cost a call in the training table", date="undated")
 
 
-def _predicted(table: OutcomeTable, success: Doubles, strange: float | None) -> Prediction:
+def _prediction_of(table: OutcomeTable, success: Doubles, strange: float | None) -> Prediction:
     return Prediction(
         classifier=Ref(name="success"),
         harm=0.0,
@@ -166,7 +166,7 @@ def _outcome(table: OutcomeTable, row: int, attempt: Attempt, decision_id: str) 
     )
 
 
-def _summed(
+def _walk_totals(
     table: OutcomeTable, row: int, walk: Sequence[Outcome]
 ) -> tuple[int, float, float, float, int]:
     columns = [table.models.index(outcome.route.model) for outcome in walk]

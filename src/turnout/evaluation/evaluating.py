@@ -14,11 +14,11 @@ from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
 from turnout.core.plural import many
 from turnout.evaluation import metrics
-from turnout.evaluation.driver import Replayed, drive
+from turnout.evaluation.driver import Replayed, replay_policy
 from turnout.evaluation.outcome_table import OutcomeTable, known_means
 from turnout.evaluation.report import Report
 from turnout.evaluation.report_curve import curve_of
-from turnout.evaluation.report_rows import Rows
+from turnout.evaluation.report_rows import RowMaker
 from turnout.features.prompt import row_text
 from turnout.policies import Cheapest, Policy, Random, Strongest
 
@@ -50,7 +50,7 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
     columns, predictor = columns_of(table, bundle), bundle.predictor
     prompts = [row_text(row) for row in table.prompts]
     notes = []
-    if seen := predictor.seen(prompts):
+    if seen := predictor.trained_share(prompts):
         notes.append(
             f"{100 * seen:.0f} % of these prompts were trained on: figures on them are no evidence"
         )
@@ -59,7 +59,9 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
             "the bundle was calibrated on a table of this name: that its promise is kept here is "
             "no evidence"
         )
-    success, strange = (part.astype(np.float64) for part in predictor.judge_all(prompts))
+    success, strange = (
+        part.astype(np.float64) for part in predictor.predict_all_with_strangeness(prompts)
+    )
     return Predictions(
         success=success[:, columns],
         mean_cost_usd=bundle.means("mean_cost_usd"),
@@ -109,9 +111,9 @@ def evaluate(
     the strong model for APGR and CPT; by default these are the weakest and the best. Raises
     ConfigError if the predictions do not fit the table, or it lacks a model of the pair.
     """
-    _check(table, known)
-    swapped = [] if pair is None else _swapped(table, pair)
-    costs = expected(table, table.cost_usd, known.mean_cost_usd)
+    _check_success(table, known)
+    pair_notes = [] if pair is None else _swapped_pair_notes(table, pair)
+    costs = expected_values(table, table.cost_usd, known.mean_cost_usd)
     notes = list(known.notes)
     if len(costs) < 2:
         costs = {}
@@ -122,9 +124,9 @@ def evaluate(
     replays = _replays(table, policies, known, costs)
     if any(replay.policy.name == "cascade" for replay in replays.values()):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
-    maker = Rows(table)
-    notes.append(f"best single and strongest: {maker.best}{maker.dearest}")
-    notes += swapped
+    maker = RowMaker(table)
+    notes.append(f"best single and strongest: {maker.best_model}{maker.dearest_note}")
+    notes += pair_notes
     curve = curve_of(table, known.success, pair)
     return Report(
         table=table.name,
@@ -132,11 +134,11 @@ def evaluate(
         models=len(table.models),
         bundle=known.bundle,
         rows=(
-            *(maker.of(name, replay) for name, replay in replays.items()),
-            *maker.baselines(table.column("task")),
+            *(maker.replayed_row(name, replay) for name, replay in replays.items()),
+            *maker.baseline_rows(table.column("task")),
         ),
         curve=curve,
-        notes=(*notes, *_missing(table, curve.whole)),
+        notes=(*notes, *_missing_outcome_notes(table, curve.whole)),
         replays=replays,
     )
 
@@ -148,7 +150,7 @@ def _replays(
     costs: Mapping[str, float],
 ) -> dict[str, Replayed]:
     """The baselines and the policies by name, replayed on the table; no cheapest without costs."""
-    latency_ms = expected(table, table.latency_ms, known.latency_ms)
+    latency_ms = expected_values(table, table.latency_ms, known.latency_ms)
     cheapest = {"cheapest": Cheapest()} if costs else {}
     strongest = Strongest(order=best_first(table))
     every = {"random": Random(), **cheapest, "strongest": strongest, **policies}
@@ -156,7 +158,7 @@ def _replays(
     def replayed(policy: Policy | Replayed) -> Replayed:
         if isinstance(policy, Replayed):
             return policy
-        return drive(
+        return replay_policy(
             table,
             policy,
             known.success,
@@ -186,13 +188,13 @@ def picks(table: OutcomeTable, report: Report) -> Iterator[dict[str, Any]]:
                 "policy": name,
                 "model": table.models[chosen] if chosen >= 0 else None,
                 "score": float(replay.score[row]),
-                "cost_usd": _known(replay.cost_usd[row]),
-                "latency_ms": _known(replay.latency_ms[row]),
+                "cost_usd": _none_if_nan(replay.cost_usd[row]),
+                "latency_ms": _none_if_nan(replay.latency_ms[row]),
                 "calls": int(replay.calls[row]),
             }
 
 
-def _check(table: OutcomeTable, known: Predictions) -> None:
+def _check_success(table: OutcomeTable, known: Predictions) -> None:
     shape, wanted = np.shape(known.success), table.score.shape
     if shape != wanted:
         raise ConfigError(
@@ -208,7 +210,7 @@ def _check(table: OutcomeTable, known: Predictions) -> None:
         )
 
 
-def _swapped(table: OutcomeTable, pair: tuple[str, str]) -> list[str]:
+def _swapped_pair_notes(table: OutcomeTable, pair: tuple[str, str]) -> list[str]:
     """A note if the weak model of a pair is not the weaker one. Raises ConfigError."""
     if len(set(pair)) < 2 or not set(pair) <= set(table.models):
         raise ConfigError(
@@ -221,19 +223,19 @@ def _swapped(table: OutcomeTable, pair: tuple[str, str]) -> list[str]:
     return [f"{pair[1]} answers no better than {pair[0]} here: APGR and CPT tell nothing"]
 
 
-def expected(
-    table: OutcomeTable, grid: Doubles | None, told: Mapping[str, float]
+def expected_values(
+    table: OutcomeTable, grid: Doubles | None, given: Mapping[str, float]
 ) -> dict[str, float]:
     """The given value of each of the table's models, else the mean of its cells in ``grid [n, m]``.
 
     Models about which nothing is known are left out.
     """
     means = np.empty(0) if grid is None else known_means(grid)
-    known = {**dict(zip(table.models, means.tolist(), strict=False)), **told}
+    known = {**dict(zip(table.models, means.tolist(), strict=False)), **given}
     return {m: known[m] for m in table.models if m in known and not np.isnan(known[m])}
 
 
-def _missing(table: OutcomeTable, whole: int) -> list[str]:
+def _missing_outcome_notes(table: OutcomeTable, whole: int) -> list[str]:
     """Notes on the effect of missing outcomes; ``whole`` prompts were answered by every model."""
     missing = int(np.isnan(table.score).sum())
     if not missing:
@@ -255,5 +257,5 @@ def _missing(table: OutcomeTable, whole: int) -> list[str]:
     return notes
 
 
-def _known(value: float) -> float | None:
+def _none_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

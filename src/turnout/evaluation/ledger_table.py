@@ -36,7 +36,7 @@ _DRAFTS = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
+class LedgerRows:
     """Rows of an outcome table, and what was left out of it."""
 
     rows: tuple[Mapping[str, Any], ...]
@@ -54,25 +54,25 @@ def metrics_in(store: Store) -> list[tuple[str, int]]:
     return [*known, (VERIFIED, int(drafts[0]))] if drafts[0] else known
 
 
-def gather(
+def ledger_rows(
     store: Store,
     prompts: Sequence[Mapping[str, Any]],
     *,
     metric: str,
     scale: tuple[float, float] = (0.0, 1.0),
-) -> Gathered:
+) -> LedgerRows:
     """A row for each outcome of ``metric``, with values scaled from ``scale`` to 0..1.
 
     ``prompts`` have the ``id`` of the decision, of the request, or the caller's own
     ``x-request-id``. Raises ConfigError naming the decision whose value is outside the scale.
     """
     low, high = scale
-    told = store.fetch(_DRAFTS) if metric == VERIFIED else store.fetch(_FEEDBACK, (metric,))
+    records = store.fetch(_DRAFTS) if metric == VERIFIED else store.fetch(_FEEDBACK, (metric,))
     texts = {str(row["id"]): row for row in prompts if row.get("id") is not None}
     cells: defaultdict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
     kept: dict[str, Mapping[str, Any]] = {}
     outcomes = missing = 0
-    for ident, request_id, value_micro, _, model, *facts in told:
+    for ident, request_id, value_micro, _, model, *facts in records:
         outcomes += 1
         prompt = _prompt(store, texts, ident, request_id)
         if prompt is None:
@@ -88,7 +88,7 @@ def gather(
         kept.setdefault(key, {**prompt, "id": ident})
         cells[key, model].append(((value - low) / (high - low), *facts))
     rows = tuple(_row(kept[key], model, cell) for (key, model), cell in cells.items())
-    return Gathered(rows=rows, outcomes=outcomes, without_prompt=missing)
+    return LedgerRows(rows=rows, outcomes=outcomes, without_prompt=missing)
 
 
 def _prompt(
@@ -101,9 +101,11 @@ def _prompt(
     return found
 
 
-def _row(prompt: Mapping[str, Any], model: str, told: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+def _row(
+    prompt: Mapping[str, Any], model: str, outcomes: Sequence[tuple[Any, ...]]
+) -> dict[str, Any]:
     """One cell with the means of its outcomes; one unknown cost makes the mean cost unknown."""
-    columns = list(zip(*told, strict=True))
+    columns = list(zip(*outcomes, strict=True))
     scores, read, written, costs, latencies = columns
     known = None not in costs
     return {

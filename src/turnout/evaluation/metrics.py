@@ -96,14 +96,14 @@ def frontier(points: Sequence[tuple[float, float]]) -> Frontier:
     for cost, quality in sorted(points, key=lambda p: (p[0], -p[1])):
         if rising and quality <= rising[-1][1]:
             continue
-        while len(rising) >= 2 and _below(rising[-2], rising[-1], (cost, quality)):
+        while len(rising) >= 2 and _is_below_line(rising[-2], rising[-1], (cost, quality)):
             rising.pop()
         rising.append((cost, quality))
     costs, qualities = np.array(rising).T
     return Frontier(costs=costs, qualities=qualities)
 
 
-def _below(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
+def _is_below_line(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
     return (b[1] - a[1]) * (c[0] - a[0]) <= (c[1] - a[1]) * (b[0] - a[0])
 
 

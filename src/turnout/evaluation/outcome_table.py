@@ -48,7 +48,7 @@ class OutcomeTable:
     def rows(self, chosen: npt.NDArray[Any] | Sequence[int]) -> "OutcomeTable":
         """The table of some rows, by index or mask."""
         index = np.arange(len(self.prompts))[np.asarray(chosen)]
-        return self._cut(prompts=tuple(self.prompts[i] for i in index), where=(index, slice(None)))
+        return self._part(prompts=tuple(self.prompts[i] for i in index), where=(index, slice(None)))
 
     def columns(self, models: Sequence[str]) -> "OutcomeTable":
         """The table of some models, in the order given. Raises ConfigError for an unknown one."""
@@ -56,8 +56,8 @@ class OutcomeTable:
             known = ", ".join(self.models)
             raise ConfigError(f"table {self.name} has no {', '.join(missing)}; it has {known}")
         index = [self.models.index(model) for model in models]
-        cut = self._cut(prompts=self.prompts, where=(slice(None), index))
-        return replace(cut, models=tuple(models))
+        part = self._part(prompts=self.prompts, where=(slice(None), index))
+        return replace(part, models=tuple(models))
 
     def priced(self) -> "OutcomeTable":
         """The rows and models with all costs and scores known, on which cost figures are computed.
@@ -69,7 +69,7 @@ class OutcomeTable:
                 f"table {self.name} has no costs: add cost_usd, or tokens and price_per_mtok in "
                 f"{self.name}.meta.json"
             )
-        known = self._with_any(~np.isnan(self.cost_usd))
+        known = self._models_with_any(~np.isnan(self.cost_usd))
         if len(known) < 2:
             raise ConfigError(f"table {self.name} prices {len(known)} models: at least 2 needed")
         kept = self.columns(known)
@@ -80,7 +80,7 @@ class OutcomeTable:
     def answered(self) -> "OutcomeTable":
         """The models and prompts that have any score, with a note if some have none."""
         known = ~np.isnan(self.score)
-        rows, models = np.flatnonzero(known.any(axis=1)), self._with_any(known)
+        rows, models = np.flatnonzero(known.any(axis=1)), self._models_with_any(known)
         left = [model for model in self.models if model not in models]
         empty = len(self.prompts) - len(rows)
         if empty:
@@ -100,22 +100,22 @@ class OutcomeTable:
         """
         if self.cost_usd is None:
             return self
-        models = self._with_any(~np.isnan(self.cost_usd))
+        models = self._models_with_any(~np.isnan(self.cost_usd))
         if len(models) < 2:
             note = "costs of fewer than two models: none are compared"
             return replace(self, cost_usd=None, notes=(*self.notes, note))
         left = len(self.models) - len(models)
         if unpriced or not left:
-            return _filled(self)
+            return _with_mean_costs(self)
         kept = self.columns(models)
         note = f"left out, without costs: {many(left, 'model')}; --unpriced keeps what has none"
-        return _filled(replace(kept, notes=(*self.notes, note)))
+        return _with_mean_costs(replace(kept, notes=(*self.notes, note)))
 
-    def _with_any(self, cells: npt.NDArray[np.bool_]) -> list[str]:
+    def _models_with_any(self, cells: npt.NDArray[np.bool_]) -> list[str]:
         """The models that have any of the cells ``[n, m]``."""
         return [model for j, model in enumerate(self.models) if cells[:, j].any()]
 
-    def _cut(
+    def _part(
         self, *, prompts: tuple[Mapping[str, Any], ...], where: tuple[Any, Any]
     ) -> "OutcomeTable":
         grids: dict[str, Any] = {
@@ -125,7 +125,7 @@ class OutcomeTable:
         return replace(self, prompts=prompts, **grids)
 
 
-def _filled(table: OutcomeTable) -> OutcomeTable:
+def _with_mean_costs(table: OutcomeTable) -> OutcomeTable:
     """The costs, with every unknown cost of an answer as the mean of its model's known ones."""
     cost, answers = table.cost_usd, ~np.isnan(table.score)
     assert cost is not None  # noqa: S101 - narrows the type; only a table with costs comes here

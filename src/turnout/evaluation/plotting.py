@@ -31,9 +31,9 @@ def plot(report: Report, path: str | Path) -> None:
     canvas: Any = FigureCanvasAgg(figure)
     axes = figure.subplots()
     if all(np.isnan(row.usd_per_1000.value) for row in report.rows):
-        _qualities(axes, report)
+        _draw_qualities(axes, report)
     else:
-        _costs_and_qualities(axes, report, canvas)
+        _draw_costs_and_qualities(axes, report, canvas)
     axes.set_title(f"{report.table}: {many(report.prompts, 'prompt')}, {report.models} models")
     try:
         figure.savefig(path)
@@ -43,7 +43,7 @@ def plot(report: Report, path: str | Path) -> None:
         raise ConfigError(f"{path}: cannot be written: {error}; use .png or .svg") from error
 
 
-def _qualities(axes: Any, report: Report) -> None:
+def _draw_qualities(axes: Any, report: Report) -> None:
     """Draws the qualities alone, if no cost is known."""
     for place, row in enumerate(reversed(report.rows)):
         quality = row.quality
@@ -54,17 +54,17 @@ def _qualities(axes: Any, report: Report) -> None:
     axes.grid(visible=True, axis="x", color="0.93")
 
 
-def _costs_and_qualities(axes: Any, report: Report, canvas: Any) -> None:
+def _draw_costs_and_qualities(axes: Any, report: Report, canvas: Any) -> None:
     draw_curves(axes, report.curve)
-    labels = [*_policies(axes, report), *_models(axes, report)]
+    labels = [*_mark_policies(axes, report), *_mark_models(axes, report)]
     axes.set(xlabel="USD a thousand requests", ylabel="mean quality")
-    _scale(axes)
+    _set_cost_scale(axes)
     axes.margins(x=0.08, y=0.08)
     axes.grid(visible=True, which="major", color="0.93")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
     canvas.draw()
-    _place(axes, labels, canvas.get_renderer())
+    _place_labels(axes, labels, canvas.get_renderer())
 
 
 def draw_curves(axes: Any, curve: Curve) -> None:
@@ -75,11 +75,11 @@ def draw_curves(axes: Any, curve: Curve) -> None:
         (curve.routed, "-", "tab:blue", "routed by predicted success"),
     ):
         if points:
-            costs, qualities = _mixes(np.array(points))
+            costs, qualities = _mix_points(np.array(points))
             axes.plot(1000 * costs, qualities, style, color=colour, label=name)
 
 
-def _mixes(corners: Doubles) -> tuple[Doubles, Doubles]:
+def _mix_points(corners: Doubles) -> tuple[Doubles, Doubles]:
     """Points between the corners ``[n, 2]``: mixes of neighbouring ones, in cost and quality.
 
     On a logarithmic scale this is not a straight line.
@@ -92,7 +92,7 @@ def _mixes(corners: Doubles) -> tuple[Doubles, Doubles]:
     return between, np.interp(between, costs, corners[:, 1])
 
 
-def _scale(axes: Any) -> None:
+def _set_cost_scale(axes: Any) -> None:
     """Sets a logarithmic scale of dollars, with a place at the left for zero cost."""
     costs = np.concatenate([line.get_xdata() for line in axes.lines if _is_mark(line)])
     paid = costs[costs > 0]
@@ -105,7 +105,7 @@ def _scale(axes: Any) -> None:
 _Label = tuple[str, float, float, dict[str, Any]]
 
 
-def _policies(axes: Any, report: Report) -> list[_Label]:
+def _mark_policies(axes: Any, report: Report) -> list[_Label]:
     """Draws a mark for every policy; those at one point share a label."""
     at: dict[tuple[float, float], list[str]] = {}
     for row in report.rows:
@@ -132,7 +132,7 @@ def _policies(axes: Any, report: Report) -> list[_Label]:
     return [(", ".join(names), x, y, look) for (x, y), names in at.items()]
 
 
-def _models(axes: Any, report: Report) -> list[_Label]:
+def _mark_models(axes: Any, report: Report) -> list[_Label]:
     """Draws a mark for every single model; the best and those on the hull are named."""
     singles = report.curve.singles
     on_hull = {(round(c, 12), round(q, 12)) for c, q in report.curve.mixed}
@@ -145,7 +145,7 @@ def _models(axes: Any, report: Report) -> list[_Label]:
     return [(m, 1000 * c, q, look) for m, c, q in by_worth[:_LABELLED_MODELS]]
 
 
-def _place(axes: Any, labels: Sequence[_Label], renderer: Any) -> None:
+def _place_labels(axes: Any, labels: Sequence[_Label], renderer: Any) -> None:
     """Writes each label where it covers no mark, label or edge; one without room is left out."""
     marks = axes.transData.transform(
         [[line.get_xdata()[0], line.get_ydata()[0]] for line in axes.lines if _is_mark(line)]

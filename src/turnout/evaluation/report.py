@@ -73,9 +73,9 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready values; an unknown figure is null."""
-        told: dict[str, Any] = _plain(asdict(replace(self, replays={})))
-        del told["replays"]
-        return told
+        report: dict[str, Any] = _plain(asdict(replace(self, replays={})))
+        del report["replays"]
+        return report
 
 
 def _plain(value: Any) -> Any:

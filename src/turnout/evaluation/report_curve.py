@@ -18,7 +18,7 @@ _ERROR_DRAWS = 100
 def curve_of(table: OutcomeTable, success: Doubles, pair: tuple[str, str] | None) -> Curve:
     """AIQ, savings, APGR, CPT and calibration of predictions ``success [n, m]``."""
     figures = {"calibration error": _calibration(success, table.score)}
-    figures |= _pair_figures(table, success, pair or _ends(table))
+    figures |= _pair_figures(table, success, pair or _weakest_and_best(table))
     try:
         priced = table.priced()
     except ConfigError:
@@ -28,9 +28,9 @@ def curve_of(table: OutcomeTable, success: Doubles, pair: tuple[str, str] | None
     columns = [table.models.index(model) for model in priced.models]
     assert priced.cost_usd is not None  # noqa: S101 - narrows the type; priced() saw to it
     place = {key: number for number, key in enumerate(table.ids)}
-    found = success[[place[key] for key in priced.ids]][:, columns]
+    predicted = success[[place[key] for key in priced.ids]][:, columns]
     score, cost = priced.score, priced.cost_usd
-    figures |= _cost_figures(found, score, cost)
+    figures |= _cost_figures(predicted, score, cost)
     tasks = priced.column("task")
     alone = metrics.singles(score, cost)
     mean_cost = cost.mean(axis=0)
@@ -42,17 +42,17 @@ def curve_of(table: OutcomeTable, success: Doubles, pair: tuple[str, str] | None
     return Curve(
         figures=figures,
         whole=len(score),
-        routed=_points(metrics.sweep(found, score, cost, mean_cost)),
+        routed=_points(metrics.sweep(predicted, score, cost, mean_cost)),
         mixed=_points(metrics.frontier(alone)),
         task_oracle=oracle,
         singles=tuple((m, c, q) for m, (c, q) in zip(priced.models, alone, strict=True)),
     )
 
 
-def _cost_figures(found: Doubles, score: Doubles, cost: Doubles) -> dict[str, Figure]:
+def _cost_figures(predicted: Doubles, score: Doubles, cost: Doubles) -> dict[str, Figure]:
     drawn = np.random.default_rng(0).integers(0, len(score), (_SWEEP_DRAWS, len(score)))
     every = np.arange(len(score))[None, :]
-    all_of = [metrics.cost_quality(found[i], score[i], cost[i]) for i in (*every, *drawn)]
+    all_of = [metrics.cost_quality(predicted[i], score[i], cost[i]) for i in (*every, *drawn)]
     names = {
         "AIQ": "aiq",
         "AIQ of the zero router": "zero",
@@ -66,7 +66,7 @@ def _cost_figures(found: Doubles, score: Doubles, cost: Doubles) -> dict[str, Fi
     }
 
 
-def _ends(table: OutcomeTable) -> tuple[str, str]:
+def _weakest_and_best(table: OutcomeTable) -> tuple[str, str]:
     """The weakest and the best single model; two different ones even if all are equally good."""
     order = np.nanmean(table.score, axis=0).argsort(kind="stable")
     return table.models[int(order[0])], table.models[int(order[-1])]
@@ -80,13 +80,15 @@ def _pair_figures(
     w, s = table.score[known, weak], table.score[known, strong]
     strength = (success[:, strong] - success[:, weak])[known]
     name = f"{pair[0]} → {pair[1]}"
-    found = {f"APGR {name}": _bootstrapped(lambda i: metrics.apgr(strength[i], w[i], s[i]), len(w))}
+    figures = {
+        f"APGR {name}": _bootstrapped(lambda i: metrics.apgr(strength[i], w[i], s[i]), len(w))
+    }
     for part in (0.2, 0.5, 0.8):
-        found[f"CPT({part:.0%}) {name}"] = _bootstrapped(
+        figures[f"CPT({part:.0%}) {name}"] = _bootstrapped(
             lambda i, part=part: metrics.cpt(strength[i], w[i], s[i], part),
             len(w),
         )
-    return found
+    return figures
 
 
 def _calibration(success: Doubles, score: Doubles) -> Figure:

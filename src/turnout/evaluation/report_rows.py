@@ -13,7 +13,7 @@ from turnout.evaluation.report import Figure, Row
 DRAWS = 200
 
 
-class Rows:
+class RowMaker:
     """Makes the rows of one table's report; all use the same resampling."""
 
     def __init__(self, table: OutcomeTable) -> None:
@@ -24,7 +24,7 @@ class Rows:
         # The original rows come first, so that figures and intervals are computed alike.
         self._draws = np.concatenate([every, drawn])
         self._qualities = np.stack([known_means(table.score[i]) for i in self._draws])
-        self._prices, self._waits = (
+        self._prices, self._latencies = (
             None if grid is None else np.stack([known_means(grid[i]) for i in self._draws])
             for grid in (table.cost_usd, table.latency_ms)
         )
@@ -34,43 +34,45 @@ class Rows:
         self._top = baselines.oracle(table.score).max(axis=1)
 
     @property
-    def best(self) -> str:
+    def best_model(self) -> str:
         """The best single model; among equals the cheapest."""
         return self._table.models[self._best]
 
     @property
-    def dearest(self) -> str:
+    def dearest_note(self) -> str:
         """Words that name the dearest model; empty if no cost is known."""
         if self._prices is None or np.isnan(self._prices[0]).all():
             return ""
         return f"; dearest: {self._table.models[int(np.nanargmax(self._prices[0]))]}"
 
-    def of(self, name: str, replayed: Replayed) -> Row:
+    def replayed_row(self, name: str, replayed: Replayed) -> Row:
         """The row of a replayed policy."""
         paid, waited = replayed.cost_usd, replayed.latency_ms
         return self._row(name, replayed.score, paid, waited, replayed.chosen)
 
-    def baselines(self, tasks: Sequence[object] | None) -> list[Row]:
+    def baseline_rows(self, tasks: Sequence[object] | None) -> list[Row]:
         """Best single, zero router, task oracle and oracle, which bound a router on both sides."""
         table = self._table
         found = [self._best_single()]
         if self._prices is not None:
             found.append(self._zero_router(self._prices))
         if tasks is not None and any(task is not None for task in tasks):
-            found.append(self._told("task oracle", baselines.task_oracle(table.score, tasks)))
-        return [*found, self._told("oracle", table.score)]
+            found.append(self._oracle_row("task oracle", baselines.task_oracle(table.score, tasks)))
+        return [*found, self._oracle_row("oracle", table.score)]
 
     def _best_single(self) -> Row:
         """The model with the best mean, on the prompts that it answered."""
-        paid, waited = map(self._alone, (self._prices, self._waits))
+        paid, waited = map(self._mean_of_best, (self._prices, self._latencies))
         picks = {self._table.models[self._best]: Figure(value=1.0, low=1.0, high=1.0)}
-        return self._line("best single", self._qualities[:, self._best], paid, waited, picks)
+        return self._row_of_draws(
+            "best single", self._qualities[:, self._best], paid, waited, picks
+        )
 
-    def _alone(self, means: Doubles | None) -> Doubles:
+    def _mean_of_best(self, means: Doubles | None) -> Doubles:
         """The mean of the best single model in each draw, NaN if unknown."""
         return np.full(len(self._draws), np.nan) if means is None else means[:, self._best]
 
-    def _told(self, name: str, values: Doubles) -> Row:
+    def _oracle_row(self, name: str, values: Doubles) -> Row:
         """An oracle: each row goes to the cheapest of those with its highest value."""
         table = self._table
         chosen, rows = self._cheapest_best(values), np.arange(len(table.prompts))
@@ -98,22 +100,22 @@ class Rows:
             for m in np.argsort(-picked)
             if picked[m] > 0
         }
-        return self._line(name, quality, paid, waited, picks)
+        return self._row_of_draws(name, quality, paid, waited, picks)
 
     def _zero_router(self, prices: Doubles) -> Row:
         """The cheapest mix of single models with 95 % of the best one's quality."""
         costs, reached = [], []
         for quality, price in zip(self._qualities, prices, strict=True):
-            mixed = _mixed(price, quality)
+            mixed = _mix_frontier(price, quality)
             wanted = metrics.KEPT * quality[self._best]
             costs.append(mixed.cost_at(wanted))
             # If the cheapest model alone is better than that, so is the mix.
             reached.append(max(wanted, mixed.qualities[0]))
         name = f"zero router at {metrics.KEPT:.0%}"
         unknown = np.full(len(costs), np.nan)
-        return self._line(name, np.array(reached), np.array(costs), unknown, {})
+        return self._row_of_draws(name, np.array(reached), np.array(costs), unknown, {})
 
-    def _line(
+    def _row_of_draws(
         self,
         name: str,
         quality: Doubles,
@@ -127,7 +129,7 @@ class Rows:
         if self._prices is not None:
             saved = metrics.saving(paid, self._prices[:, self._best])
             saved_most = metrics.saving(paid, np.nanmax(self._prices, axis=1))
-            over = self._over_mixing(self._prices, quality, paid)
+            over = self._gain_over_mixing(self._prices, quality, paid)
         return Row(
             name=name,
             quality=figure_of(quality),
@@ -140,10 +142,10 @@ class Rows:
             picks=picks,
         )
 
-    def _over_mixing(self, prices: Doubles, quality: Doubles, paid: Doubles) -> Doubles:
+    def _gain_over_mixing(self, prices: Doubles, quality: Doubles, paid: Doubles) -> Doubles:
         found = []
         for price, alone, mine, cost in zip(prices, self._qualities, quality, paid, strict=True):
-            mixed = _mixed(price, alone)
+            mixed = _mix_frontier(price, alone)
             at = float(np.interp(cost, mixed.costs, mixed.qualities))
             found.append(mine - at if cost >= mixed.costs[0] * (1 - 1e-9) else np.nan)
         return np.array(found)
@@ -158,7 +160,7 @@ def figure_of(values: Doubles) -> Figure:
     return Figure(value=float(values[0]), low=float(low), high=float(high))
 
 
-def _mixed(prices: Doubles, qualities: Doubles) -> metrics.Frontier:
+def _mix_frontier(prices: Doubles, qualities: Doubles) -> metrics.Frontier:
     known = ~(np.isnan(prices) | np.isnan(qualities))
     pairs = zip(prices[known].tolist(), qualities[known].tolist(), strict=True)
     return metrics.frontier(list(pairs))

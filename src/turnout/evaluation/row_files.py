@@ -42,26 +42,26 @@ def numbered_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | None
 
     Raises ConfigError if the file cannot be read.
     """
-    with opened(Path(path)) as lines:
+    with open_unpacked(Path(path)) as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 yield number, *object_in(line)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def open_unpacked(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, or those of standard input for ``-``, unpacked, without a byte order mark.
 
     Raises ConfigError.
     """
-    with _raw(path) as file, _unpacked(file) as lines:
+    with _open_raw(path) as file, _gunzipped(file) as lines:
         try:
-            yield _marked_off(lines)
+            yield _without_byte_order_mark(lines)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ConfigError(f"{path}: its gzip is damaged ({error})") from error
 
 
-def _raw(path: Path) -> AbstractContextManager[BinaryIO]:
+def _open_raw(path: Path) -> AbstractContextManager[BinaryIO]:
     if str(path) == "-":
         return nullcontext(sys.stdin.buffer)
     try:
@@ -70,12 +70,12 @@ def _raw(path: Path) -> AbstractContextManager[BinaryIO]:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _unpacked(file: BinaryIO) -> AbstractContextManager[BinaryIO]:
+def _gunzipped(file: BinaryIO) -> AbstractContextManager[BinaryIO]:
     packed = cast("BufferedReader", file).peek(2)[:2] == _GZIP
     return cast("BinaryIO", gzip.open(file)) if packed else nullcontext(file)
 
 
-def _marked_off(file: BinaryIO) -> BinaryIO:
+def _without_byte_order_mark(file: BinaryIO) -> BinaryIO:
     mark = len(codecs.BOM_UTF8)
     if cast("BufferedReader", file).peek(mark)[:mark] == codecs.BOM_UTF8:
         file.read(mark)
@@ -90,7 +90,7 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
     with requiring_extra("parquet", "reading Parquet needs pyarrow"):
         from pyarrow import parquet, types
     try:
-        table = _marked_as_text(parquet.read_table(path))
+        table = _bytes_as_text(parquet.read_table(path))
         rows: list[dict[str, Any]] = table.to_pylist()
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: cannot be read (No such file or directory)") from error
@@ -102,7 +102,7 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _marked_as_text(table: Any) -> Any:
+def _bytes_as_text(table: Any) -> Any:
     """The table with columns of bytes as text; some writers do not mark text as such."""
     import pyarrow as pa
 

@@ -19,7 +19,7 @@ from turnout.core.arrays import Doubles
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.row_files import read_jsonl
-from turnout.evaluation.table_checks import counted
+from turnout.evaluation.table_checks import counted_tokens
 from turnout.evaluation.table_rows import FIELDS
 
 _ARRAYS = {
@@ -43,7 +43,7 @@ def read_arrays(prefix: Path) -> OutcomeTable:
             grids[_ARRAYS.get(name, name)] = _grid(prefix, name, arrays[name], shape)
     for name in ("input_tokens", "output_tokens"):
         if name in grids:
-            grids[name] = counted(grids[name])
+            grids[name] = counted_tokens(grids[name])
     extra = sorted(set(arrays) - {"ids", "models", "score", *_ARRAYS})
     extra += sorted(set().union(*rows).difference(FIELDS))
     return OutcomeTable(

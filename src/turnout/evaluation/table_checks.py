@@ -18,7 +18,7 @@ from turnout.features.prompt import row_text
 CELLS = ("input_tokens", "output_tokens", "cost_usd", "latency_ms")
 
 
-def checked(table: OutcomeTable) -> OutcomeTable:
+def checked_table(table: OutcomeTable) -> OutcomeTable:
     """The table itself if it can be trained on; otherwise raises ConfigError."""
     where = f"table {table.name}"
     if not table.prompts:
@@ -47,11 +47,13 @@ def checked(table: OutcomeTable) -> OutcomeTable:
     for name in CELLS:
         _check_amounts(where, table, name)
     # A column without any known value counts as missing.
-    changes: dict[str, Any] = {n: None for n, g in _cells(table).items() if np.isnan(g).all()}
-    return replace(table, notes=(*table.notes, *_empty(table)), **changes)
+    changes: dict[str, Any] = {
+        n: None for n, g in _copied_grids(table).items() if np.isnan(g).all()
+    }
+    return replace(table, notes=(*table.notes, *_empty_prompt_notes(table)), **changes)
 
 
-def _empty(table: OutcomeTable) -> list[str]:
+def _empty_prompt_notes(table: OutcomeTable) -> list[str]:
     """Says how many rows have nothing to read, and which is the first."""
     empty = [n for n, row in enumerate(table.prompts, 1) if not row_text(row).text.strip()]
     if not empty:
@@ -75,7 +77,7 @@ def _check_amounts(where: str, table: OutcomeTable, name: str) -> None:
     )
 
 
-def counted(tokens: Doubles) -> Doubles:
+def counted_tokens(tokens: Doubles) -> Doubles:
     """Token counts, NaN where nobody counted: they are integers, and 0 where unknown."""
     return np.where(tokens == 0, np.nan, tokens)
 
@@ -92,10 +94,10 @@ def join_halves(table: OutcomeTable) -> OutcomeTable:
             halves[row] = first[key]
     if not halves:
         return table
-    score, cells = table.score.copy(), _cells(table)
+    score, cells = table.score.copy(), _copied_grids(table)
     for row, kept in halves.items():
-        told_twice = ~np.isnan(score[row]) & ~np.isnan(score[kept])
-        if told_twice.any() or row_text(table.prompts[row]) != row_text(table.prompts[kept]):
+        in_both = ~np.isnan(score[row]) & ~np.isnan(score[kept])
+        if in_both.any() or row_text(table.prompts[row]) != row_text(table.prompts[kept]):
             raise ConfigError(
                 f"table {table.name}: duplicate id {table.ids[row]!r} in rows {kept + 1} and "
                 f"{row + 1}; give every prompt its own id"
@@ -111,7 +113,7 @@ def join_halves(table: OutcomeTable) -> OutcomeTable:
     return joined.rows(keep)
 
 
-def _cells(table: OutcomeTable) -> dict[str, Doubles]:
+def _copied_grids(table: OutcomeTable) -> dict[str, Doubles]:
     grids = {name: getattr(table, name) for name in CELLS}
     return {name: grid.copy() for name, grid in grids.items() if grid is not None}
 

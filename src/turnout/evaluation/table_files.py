@@ -9,7 +9,7 @@ from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.row_files import read_parquet, rows_by_line
 from turnout.evaluation.table_arrays import read_arrays
-from turnout.evaluation.table_checks import checked, join_halves
+from turnout.evaluation.table_checks import checked_table, join_halves
 from turnout.evaluation.table_prices import with_prices
 from turnout.evaluation.table_rows import table_of
 
@@ -26,15 +26,15 @@ def read_table(path: str | Path) -> OutcomeTable:
     if Path(f"{path}.npz").is_file():
         table, prefix = join_halves(read_arrays(path)), str(path)
     elif path.suffix == ".parquet":
-        told = ((f"row {n}", row) for n, row in enumerate(read_parquet(path), 1))
-        table, prefix = table_of(path.stem, told), str(path.with_suffix(""))
+        rows = ((f"row {n}", row) for n, row in enumerate(read_parquet(path), 1))
+        table, prefix = table_of(path.stem, rows), str(path.with_suffix(""))
     elif path.name.endswith((".jsonl", ".jsonl.gz")):
-        told = ((f"line {n}", row) for n, row in rows_by_line(path))
-        table = table_of(path.name.split(".")[0], told)
+        rows = ((f"line {n}", row) for n, row in rows_by_line(path))
+        table = table_of(path.name.split(".")[0], rows)
         prefix = str(path).removesuffix(".gz").removesuffix(".jsonl")
     else:
         raise ConfigError(
             f"{path}: no table here; give the common prefix of .npz, .prompts.jsonl.gz and "
             ".meta.json, or one .parquet or .jsonl file"
         )
-    return checked(with_prices(table, Path(f"{prefix}.meta.json")))
+    return checked_table(with_prices(table, Path(f"{prefix}.meta.json")))

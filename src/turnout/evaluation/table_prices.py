@@ -37,12 +37,12 @@ def _prices(path: Path) -> dict[str, tuple[float, float]]:
     if not path.is_file():
         return {}
     try:
-        told = json.loads(path.read_text(encoding="utf-8")).get("price_per_mtok") or {}
+        listed = json.loads(path.read_text(encoding="utf-8")).get("price_per_mtok") or {}
     except (ValueError, AttributeError) as error:
         raise ConfigError(f"{path}: not a JSON object: {error}") from error
-    if not isinstance(told, dict):
+    if not isinstance(listed, dict):
         raise ConfigError(f"{path}: price_per_mtok is no object; write {{model: [in, out]}}")
-    return {model: _price(path, model, price) for model, price in told.items() if price}
+    return {model: _price(path, model, price) for model, price in listed.items() if price}
 
 
 def _price(path: Path, model: str, price: Any) -> tuple[float, float]:

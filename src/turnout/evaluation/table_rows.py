@@ -1,4 +1,4 @@
-"""Makes an outcome table of rows, each of which tells one or more outcomes.
+"""Makes an outcome table of rows, each of which has one or more outcomes.
 
 A row has an outcome (``id, prompt, model, score``), all of a prompt (``id, prompt,
 score: {model: s}``), or a comparison (``id, prompt, model_a, model_b, winner``). In place of
@@ -15,7 +15,7 @@ import numpy as np
 from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
 from turnout.evaluation.outcome_table import OutcomeTable
-from turnout.evaluation.table_checks import CELLS, counted
+from turnout.evaluation.table_checks import CELLS, counted_tokens
 from turnout.features.prompt import row_text
 
 # What a prompt may say of itself; after its text and tools for evaluation only.
@@ -25,28 +25,28 @@ FIELDS = (
 # Other names for an outcome's score, with the lowest and the highest value.
 _SCALES: Mapping[str, tuple[float, float]] = {"passed": (0, 1), "rating": (1, 5), "judge": (1, 10)}
 _SCORE = (0.0, 1.0)
-_ASKED = {"prompt", "query", "messages"}
+_PROMPT_FIELDS = {"prompt", "query", "messages"}
 # The shared format's names for the columns of tokens.
-_SHORT = {"input_tokens": "in_tokens", "output_tokens": "out_tokens"}
-_LONG = {"model", "score", *CELLS, *_SCALES, *_SHORT.values()}
-_PAIR = {"model_a", "model_b", "winner"}
+_SHORT_NAMES = {"input_tokens": "in_tokens", "output_tokens": "out_tokens"}
+_OUTCOME_FIELDS = {"model", "score", *CELLS, *_SCALES, *_SHORT_NAMES.values()}
+_COMPARISON_FIELDS = {"model_a", "model_b", "winner"}
 
 
 def table_of(name: str, records: Iterable[tuple[str, Mapping[str, Any]]]) -> OutcomeTable:
-    """The table called ``name`` of all that the records tell, each with where it stands.
+    """The table called ``name`` of all records, each given with its place.
 
     Raises ConfigError.
     """
     builder = _Builder(name)
     for place, row in records:
         where = f"{name}, {place}"
-        if set(row) >= _PAIR:
+        if set(row) >= _COMPARISON_FIELDS:
             for model, score in _comparison(where, row):
-                builder.compare(where, row, model, score)
+                builder.add_comparison(where, row, model, score)
             continue
         outcomes = list(_outcomes(where, row))
         for model, values in outcomes:
-            builder.put(where, row, model, **values)
+            builder.add_outcome(where, row, model, **values)
         if not outcomes:
             builder.key(where, row)
     return builder.table()
@@ -62,10 +62,10 @@ class _Builder:
     cells: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
     compared: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     extra: set[str] = field(default_factory=set)
-    silent: dict[str, str] = field(default_factory=dict)
+    without_text: dict[str, str] = field(default_factory=dict)
 
     def key(self, where: str, row: Mapping[str, Any]) -> str:
-        """The row's id, else its text; the row is known from now on."""
+        """Adds the row, and returns its id, else its text."""
         text = row_text(row)
         if row.get("id") is None and not text.text:
             raise ConfigError(f"{where}: neither id nor prompt; give every outcome its prompt")
@@ -73,8 +73,8 @@ class _Builder:
         kept = {"id": key, **{k: row[k] for k in FIELDS[1:] if k in row}}
         known = self.rows.setdefault(key, kept)
         if not text.text:
-            self.silent.setdefault(key, where)
-        elif key in self.silent and not row_text(known).text:
+            self.without_text.setdefault(key, where)
+        elif key in self.without_text and not row_text(known).text:
             self.rows[key] = kept
         elif row_text(known) != text:
             raise ConfigError(
@@ -82,19 +82,21 @@ class _Builder:
             )
         return key
 
-    def compare(self, where: str, row: Mapping[str, Any], model: str, score: float | None) -> None:
+    def add_comparison(
+        self, where: str, row: Mapping[str, Any], model: str, score: float | None
+    ) -> None:
         """One side of a comparison; a model that was compared more than once has its mean."""
         key = self.key(where, row)
-        self._know(where, model)
-        self.extra |= set(row) - set(FIELDS) - _PAIR
+        self._add_model(where, model)
+        self.extra |= set(row) - set(FIELDS) - _COMPARISON_FIELDS
         if score is not None:
             self.compared.setdefault((key, str(model)), []).append(score)
 
-    def put(self, where: str, row: Mapping[str, Any], model: str, **values: Any) -> None:
+    def add_outcome(self, where: str, row: Mapping[str, Any], model: str, **values: Any) -> None:
         """One outcome."""
         key = self.key(where, row)
-        self._know(where, model)
-        self.extra |= set(row) - set(FIELDS) - _LONG - _PAIR
+        self._add_model(where, model)
+        self.extra |= set(row) - set(FIELDS) - _OUTCOME_FIELDS - _COMPARISON_FIELDS
         for name, value in values.items():
             if value is None:
                 continue
@@ -108,24 +110,24 @@ class _Builder:
             if name in CELLS and cells[key, str(model)] < 0:
                 raise ConfigError(f"{where}: {name} is {value!r}; use a number of at least 0")
 
-    def _know(self, where: str, model: Any) -> None:
-        """The model has a column from now on."""
+    def _add_model(self, where: str, model: Any) -> None:
+        """Adds a column for the model if there is none."""
         if not isinstance(model, str | int) or not str(model).strip():
             raise ConfigError(f"{where}: a score of a model without a name; name the model")
         self.models.setdefault(str(model), len(self.models))
 
     def table(self) -> OutcomeTable:
-        """The table of all that was told."""
+        """The table of all that was added."""
         for cell, scores in self.compared.items():
             self.cells.setdefault("score", {}).setdefault(cell, sum(scores) / len(scores))
         if "score" not in self.cells:
             raise ConfigError(f"table {self.name}: no scores; fill the score column with 0..1")
-        for key, where in self.silent.items():
-            if not _ASKED & set(self.rows[key]):
+        for key, where in self.without_text.items():
+            if not _PROMPT_FIELDS & set(self.rows[key]):
                 raise ConfigError(f"{where}: id {key!r} has no prompt in any row; give its prompt")
         grids: dict[str, Any] = {n: self._grid(cells) for n, cells in self.cells.items()}
-        for name in _SHORT.keys() & grids.keys():
-            grids[name] = counted(grids[name])
+        for name in _SHORT_NAMES.keys() & grids.keys():
+            grids[name] = counted_tokens(grids[name])
         note = f"ignored columns: {', '.join(sorted(self.extra))}"
         return OutcomeTable(
             name=self.name,
@@ -154,18 +156,18 @@ def score_in(where: str, row: Mapping[str, Any]) -> float | None:
 
 def _told(where: str, row: Mapping[str, Any]) -> tuple[str, Any]:
     """The first of the scales on which the row has a value, else any that it has."""
-    told = [name for name in ("score", *_SCALES) if name in row]
-    if not told:
+    names = [name for name in ("score", *_SCALES) if name in row]
+    if not names:
         raise ConfigError(
             f"{where}: no score; give score, {', '.join(_SCALES)}, or model_a, model_b and winner"
         )
-    name = next((name for name in told if row[name] is not None), told[0])
+    name = next((name for name in names if row[name] is not None), names[0])
     return name, row[name]
 
 
 def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     name, value = _told(where, row)
-    cells = {n: row.get(n, row.get(_SHORT.get(n, n))) for n in CELLS}
+    cells = {n: row.get(n, row.get(_SHORT_NAMES.get(n, n))) for n in CELLS}
     if isinstance(value, Mapping):
         for column, cell in cells.items():
             alone = not isinstance(cell, Mapping | None)

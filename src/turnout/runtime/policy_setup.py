@@ -172,9 +172,9 @@ def _cheapest_above_quality(config: Config, success: Bundle | None) -> Policy:
     """The policy for the configured target, with what was calibrated for it."""
     rule, promises = config.policy, success.promises if success else ()
     chosen = CheapestAboveQuality(
-        calibrated=success.calibrated(rule.steady) if success else (),
+        calibrated=success.thresholds_by_quality(rule.steady) if success else (),
         steady=rule.steady,
-        usual=success.usual if success and rule.steady else (),
+        usual=success.mean_qualities if success and rule.steady else (),
     )
     if rule.lost is None:
         return chosen if rule.quality is None else replace(chosen, quality=rule.quality)

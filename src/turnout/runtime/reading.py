@@ -176,7 +176,7 @@ class Reader:
         if known is None:
             return ReadRequest(features, prediction, prefix)
         text = prompt_text(request)
-        success, strange = known.predictor.judge(text)
+        success, strange = known.predictor.predict_with_strangeness(text)
         if known.lengths is not None:
             quantile = self.parts.config.policy.output_quantile
             written = known.lengths.tokens(text, quantile, request.max_output_tokens)

@@ -19,10 +19,10 @@ _GATE = (0.1, 4.0)
 _GATE_OF_CALLS = (0.05, 8.0)
 # A contrast below this says nothing on the strangest prompt. Tuned on folds, left-out tasks and
 # our own paraphrases: the choice then changes less with the wording, at no loss in the folds.
-_UNCLEAR = 0.06
+_CONTRAST_FLOOR = 0.06
 # How much smaller the models' differences are on the strangest call. A kind known by name keeps
 # 0.6 of those that the other kinds have, but some calls that seem strange are known.
-_DRAWN_OF_CALLS = 0.3
+_CALL_SHRINK_SHARE = 0.3
 _WORTH_LEFT = 0.04
 # The one contrast of two models is too little to weight members by: it comes from the forest, whose
 # trees split on it first.
@@ -30,7 +30,7 @@ _PAIR_WEIGHTS = (1.0, 0.0, 0.0)
 # What the weights for kinds that closeness does not tell apart are drawn halfway towards: groups
 # found by clustering are no such kinds. On tables whose kinds are known by name, the forest is
 # worth less on a kind left out than on such a group, and the linear member more.
-_UNTOLD_WEIGHTS = np.array([[0.25, 0.25, 0.0], [0.4, 0.3, 0.2]], np.float32)
+_UNRECOGNISED_WEIGHTS = np.array([[0.25, 0.25, 0.0], [0.4, 0.3, 0.2]], np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +61,12 @@ def blend(known: OutOfFold, strange: OutOfFold, *, of_calls: bool) -> Blend:
         alone = plain_blend(known.truth.shape[1])
         return replace(alone, weights=np.zeros_like(alone.weights))
     slope, offset = _gate(known.closeness, *(_GATE_OF_CALLS if of_calls else _GATE))
-    weights = np.stack([_weigh(known, 0), _weigh(strange, 1)]).astype(np.float32)
+    weights = np.stack([_member_weights(known, 0), _member_weights(strange, 1)]).astype(np.float32)
     weights[1, 0] *= _PRUDENCE
     if of_calls:
-        weights[:] = (weights[1] + _UNTOLD_WEIGHTS) / 2
+        weights[:] = (weights[1] + _UNRECOGNISED_WEIGHTS) / 2
     else:
-        weights[0, 0] *= _made_up_for(known, weights, slope, offset)
+        weights[0, 0] *= _level_correction(known, weights, slope, offset)
     if known.truth.shape[1] == PAIR:
         weights[:, 1] = _PAIR_WEIGHTS
     all_directions = np.eye(known.truth.shape[1], dtype=np.float32)
@@ -77,14 +77,14 @@ def blend(known: OutOfFold, strange: OutOfFold, *, of_calls: bool) -> Blend:
         basis=all_directions,
         slope=slope,
         offset=offset,
-        unclear=_UNCLEAR if near_ties else 0.0,
-        drawn=_DRAWN_OF_CALLS if of_calls else 0.0,
+        contrast_floor=_CONTRAST_FLOOR if near_ties else 0.0,
+        shrink_share=_CALL_SHRINK_SHARE if of_calls else 0.0,
     )
-    departures_found = free.departures(known.members, free.strangeness(known.closeness))
-    return replace(free, basis=_basis(departures_found, known.truth))
+    departures = free.departures(known.members, free.strangeness(known.closeness))
+    return replace(free, basis=_basis(departures, known.truth))
 
 
-def _made_up_for(known: OutOfFold, weights: Floats, slope: float, offset: float) -> float:
+def _level_correction(known: OutOfFold, weights: Floats, slope: float, offset: float) -> float:
     """The factor of the known level that keeps known prompts calibrated.
 
     If the gate recognises strange prompts badly, the caution meant for them affects known ones.
@@ -92,11 +92,13 @@ def _made_up_for(known: OutOfFold, weights: Floats, slope: float, offset: float)
     gate = Blend(weights=weights, basis=np.eye(1, dtype=np.float32), slope=slope, offset=offset)
     share = gate.strangeness(known.closeness)
     levels = known.members.mean(axis=3)
-    told = (1 - share) * (weights[0, 0] @ levels[0])
+    from_known = (1 - share) * (weights[0, 0] @ levels[0])
     answered = ~np.isnan(known.truth)
     truth = np.nansum(known.truth, axis=1) / np.maximum(1, answered.sum(axis=1))
     missing = truth - share * (weights[1, 0] @ levels[1])
-    return float(np.clip(told @ missing / max(1e-9, float(told @ told)), 0.5, 2.0))
+    return float(
+        np.clip(from_known @ missing / max(1e-9, float(from_known @ from_known)), 0.5, 2.0)
+    )
 
 
 def _basis(found: Floats, truth: Floats) -> Floats:
@@ -117,7 +119,7 @@ def _basis(found: Floats, truth: Floats) -> Floats:
     return np.asarray(directions[:rank].T, dtype=np.float32)
 
 
-def _weigh(found: OutOfFold, regime: int) -> Floats:
+def _member_weights(found: OutOfFold, regime: int) -> Floats:
     """Non-negative least-squares weights ``[level, contrast] x members``.
 
     They sum to at most 1; the rest is the weight of the models' means.

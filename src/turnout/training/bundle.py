@@ -14,7 +14,7 @@ from turnout.classifiers.success.bundle import (
     CONFIG,
     POLICY,
     PRICES,
-    renew,
+    replace_parts,
     write_json,
 )
 from turnout.classifiers.success.predictor import SuccessPredictor
@@ -59,7 +59,7 @@ def write_bundle(
             write_json(new / PRICES, _prices(config, environ or {}))
         write_json(new / POLICY, {"name": "cheapest_above_quality", "quality": 0.95})
 
-    return renew(folder, write, anew=True)
+    return replace_parts(folder, write, only_these=True)
 
 
 def _prices(config: Config, environ: Mapping[str, str]) -> dict[str, Any]:

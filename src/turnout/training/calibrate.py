@@ -24,12 +24,12 @@ _DRAWS = 400
 class Margin:
     """The margin of the policy's ``steady`` for usually weak models on strange prompts.
 
-    ``usual [m]`` are the models' means and ``wide [n]`` each prompt's margin: ``steady`` times how
-    strange it is.
+    ``means [m]`` are the models' means and ``margins [n]`` each prompt's margin: ``steady`` times
+    how strange it is.
     """
 
-    usual: Doubles
-    wide: Doubles
+    means: Doubles
+    margins: Doubles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Calibrated:
     rows: int
 
 
-_UNTOLD = Calibrated(
+_NO_RESULT = Calibrated(
     threshold=np.nan,
     quality=np.nan,
     low=0.0,
@@ -89,24 +89,24 @@ def calibrate(
     prices = np.array([mean_cost.get(model, np.inf) for model in table.models])
     single = metrics.best_single(np.nanmean(table.score, axis=0), prices)
     answered = ~np.isnan(table.score[:, single])
-    score, paid = table.score[answered], _paid(table, prices)[answered]
+    score, paid = table.score[answered], _call_costs(table, prices)[answered]
     success = success[answered]
-    margin = margin and replace(margin, wide=margin.wide[answered])
-    found = one = None
+    margin = margin and replace(margin, margins=margin.margins[answered])
+    found = result = None
     before = np.empty(0, np.int64)
     for threshold in map(float, _GRID):
         chosen = choose(success, prices, threshold, margin)
-        if one is None or not np.array_equal(chosen, before):
-            before, one = chosen, _measured(score, paid, chosen, single, confidence, seed)
-        one = replace(one, threshold=threshold)
-        kept = one.low >= quality if lost is None else one.lost_high <= lost
-        if not kept:
+        if result is None or not np.array_equal(chosen, before):
+            before, result = chosen, _result_of(score, paid, chosen, single, confidence, seed)
+        result = replace(result, threshold=threshold)
+        holds = result.low >= quality if lost is None else result.lost_high <= lost
+        if not holds:
             break
-        found = replace(one, promised=True)
-    return found or one or _UNTOLD
+        found = replace(result, promised=True)
+    return found or result or _NO_RESULT
 
 
-def _paid(table: OutcomeTable, prices: Doubles) -> Doubles:
+def _call_costs(table: OutcomeTable, prices: Doubles) -> Doubles:
     """USD of each call ``[n, m]``: the table's own, else the model's mean; infinite if unknown."""
     cost = np.full(table.score.shape, np.nan) if table.cost_usd is None else table.cost_usd
     return np.where(np.isnan(cost), prices, cost)
@@ -123,15 +123,17 @@ def choose(
     best = success.max(axis=1, keepdims=True)
     able = success >= threshold * best
     if margin is not None:
-        weak = margin.usual < threshold * margin.usual.max()
-        clear = np.minimum(1.0, threshold + margin.wide)[:, None] * best
+        weak = margin.means < threshold * margin.means.max()
+        clear = np.minimum(1.0, threshold + margin.margins)[:, None] * best
         able &= ~weak | (success >= clear)
     order = np.lexsort((-success, np.broadcast_to(prices, success.shape)), axis=1)
     first = np.take_along_axis(able, order, axis=1).argmax(axis=1)
     return np.take_along_axis(order, first[:, None], axis=1)[:, 0]
 
 
-def _told(score: Doubles, chosen: npt.NDArray[np.int64], single: int) -> npt.NDArray[np.intp]:
+def _rows_with_known_result(
+    score: Doubles, chosen: npt.NDArray[np.int64], single: int
+) -> npt.NDArray[np.intp]:
     """The rows in which the chosen model answered, so that the choice's result is known.
 
     The best single model answered all rows. Of those where it is chosen only the same share counts,
@@ -145,7 +147,7 @@ def _told(score: Doubles, chosen: npt.NDArray[np.int64], single: int) -> npt.NDA
     return np.flatnonzero(known | same)
 
 
-def _measured(
+def _result_of(
     score: Doubles,
     paid: Doubles,
     chosen: npt.NDArray[np.int64],
@@ -154,17 +156,17 @@ def _measured(
     seed: int,
 ) -> Calibrated:
     """The results of the choice, without a threshold yet."""
-    told = _told(score, chosen, single)
-    rows, score, paid, chosen = len(told), score[told], paid[told], chosen[told]
+    known = _rows_with_known_result(score, chosen, single)
+    rows, score, paid, chosen = len(known), score[known], paid[known], chosen[known]
     if not rows:
-        return _UNTOLD
+        return _NO_RESULT
     routed, best = score[np.arange(rows), chosen], score[:, single]
     failures = int((routed < best).sum())
     # One more lost request is resampled along: if none was lost yet, resampling would promise that
     # none ever will be. It bounds rare losses as the exact bound on their share does.
     drawn = np.random.default_rng(seed).integers(0, rows + 1, (_DRAWS, rows))
-    kept, asked = np.append(routed, 0.0)[drawn], np.append(best, 1.0)[drawn]
-    ratios = kept.mean(axis=1) / np.maximum(asked.mean(axis=1), 1e-9)
+    routed_drawn, best_drawn = np.append(routed, 0.0)[drawn], np.append(best, 1.0)[drawn]
+    ratios = routed_drawn.mean(axis=1) / np.maximum(best_drawn.mean(axis=1), 1e-9)
     return Calibrated(
         threshold=np.nan,
         quality=float(routed.mean() / max(best.mean(), 1e-9)),

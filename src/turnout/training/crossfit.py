@@ -23,10 +23,10 @@ def grouped_folds(tables: Sequence[OutcomeTable], *, folds: int = 5) -> list[Dou
 
     Raises ConfigError if a fold leaves too few prompts of a table to learn from.
     """
-    return [success for success, _ in judged_folds(tables, folds=folds)]
+    return [success for success, _ in grouped_folds_with_strangeness(tables, folds=folds)]
 
 
-def judged_folds(
+def grouped_folds_with_strangeness(
     tables: Sequence[OutcomeTable], *, folds: int = 5
 ) -> list[tuple[Doubles, Doubles]]:
     """The same, and how strange each prompt was ``[n]`` to the predictor that never saw it."""
@@ -41,8 +41,8 @@ def judged_folds(
             rows = np.flatnonzero(place == fold)
             columns = [predictor.models.index(model) for model in table.models]
             prompts = [row_text(table.prompts[row]) for row in rows]
-            judged, strange[rows] = predictor.judge_all(prompts)
-            success[rows] = judged[:, columns]
+            predicted, strange[rows] = predictor.predict_all_with_strangeness(prompts)
+            success[rows] = predicted[:, columns]
     return found
 
 
@@ -77,26 +77,29 @@ def fold_of(table: OutcomeTable, folds: int = 5) -> npt.NDArray[np.int64]:
     numbers, they are dealt out in turn; if there are too few of them, the texts are.
     """
     texts = [row_text(row).text for row in table.prompts]
-    told = [b if _is_told(b) else None for b in table.column("bucket")]
-    if not any(isinstance(b, str) for b in told):
-        keys = [_lot(text) if b is None else int(b) for b, text in zip(told, texts, strict=True)]
+    buckets = [b if _has_bucket(b) else None for b in table.column("bucket")]
+    if not any(isinstance(b, str) for b in buckets):
+        keys = [
+            _number_of_text(text) if b is None else int(b)
+            for b, text in zip(buckets, texts, strict=True)
+        ]
         place = np.array(keys, dtype=np.int64) % folds
         if len(np.unique(place)) == folds:
             return place
-    groups = [text if b is None else str(b) for b, text in zip(told, texts, strict=True)]
-    return _dealt(groups if len(set(groups)) >= folds else texts, folds)
+    groups = [text if b is None else str(b) for b, text in zip(buckets, texts, strict=True)]
+    return _dealt_in_turn(groups if len(set(groups)) >= folds else texts, folds)
 
 
-def _is_told(bucket: object) -> bool:
+def _has_bucket(bucket: object) -> bool:
     """Whether the row has a bucket: an incomplete column is read with NaN."""
     return isinstance(bucket, int | str) or (isinstance(bucket, float) and np.isfinite(bucket))
 
 
-def _dealt(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
+def _dealt_in_turn(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
     # From the last fold on, so that with a single group the first fold reports the error.
     turn = {group: folds - 1 - number for number, group in enumerate(sorted(set(groups)))}
     return np.array([turn[group] for group in groups], dtype=np.int64) % folds
 
 
-def _lot(text: str) -> int:
+def _number_of_text(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")

@@ -22,7 +22,7 @@ _LARGEST_STEP = 2.0
 _EDGE = 0.02
 
 
-def filled(score: Floats) -> Floats:
+def with_expected_outcomes(score: Floats) -> Floats:
     """``[n, m]``: the outcomes, with the expected value in place of each missing one."""
     known = ~np.isnan(score)
     if known.all():
@@ -32,27 +32,29 @@ def filled(score: Floats) -> Floats:
     middle = np.log(mean / (1 - mean))
     level, ability = np.zeros((len(score), 1)), np.zeros((1, score.shape[1]))
     for _ in range(_STEPS):
-        level += _newton(outcome, known, _chance(middle + ability + level), level, _LEVELS, 1)
-        ability += _newton(
-            outcome, known, _chance(middle + ability + level), ability, _ABILITIES, 0
+        level += _newton_step(
+            outcome, known, _probability(middle + ability + level), level, _LEVELS, 1
         )
-    return np.where(known, score, _chance(middle + ability + level)).astype(np.float32)
+        ability += _newton_step(
+            outcome, known, _probability(middle + ability + level), ability, _ABILITIES, 0
+        )
+    return np.where(known, score, _probability(middle + ability + level)).astype(np.float32)
 
 
-def _newton(
+def _newton_step(
     outcome: npt.NDArray[np.float64],
     known: npt.NDArray[np.bool_],
-    chance: npt.NDArray[np.float64],
+    probability: npt.NDArray[np.float64],
     value: npt.NDArray[np.float64],
     spread: float,
     axis: int,
 ) -> npt.NDArray[np.float64]:
     """One step of Newton's method for levels (``axis`` 1) or abilities (0)."""
-    missed = np.where(known, outcome - chance, 0.0).sum(axis=axis, keepdims=True)
-    bend = np.where(known, chance * (1 - chance), 0.0).sum(axis=axis, keepdims=True)
-    step = (missed - value / spread**2) / (bend + 1 / spread**2)
+    residual = np.where(known, outcome - probability, 0.0).sum(axis=axis, keepdims=True)
+    curvature = np.where(known, probability * (1 - probability), 0.0).sum(axis=axis, keepdims=True)
+    step = (residual - value / spread**2) / (curvature + 1 / spread**2)
     return np.asarray(np.clip(step, -_LARGEST_STEP, _LARGEST_STEP))
 
 
-def _chance(logit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _probability(logit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return logistic(np.clip(logit, -30.0, 30.0))

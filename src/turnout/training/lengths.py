@@ -16,8 +16,8 @@ _FEWEST = 20
 
 def fit_lengths(tables: Sequence[OutcomeTable]) -> Lengths | None:
     """Lengths of every model with at least 20 counted answers; None if there is none."""
-    counted = [table for table in tables if table.output_tokens is not None]
-    models, tokens, marks = _joined(counted)
+    tables_with_counts = [table for table in tables if table.output_tokens is not None]
+    models, tokens, marks = _token_table(tables_with_counts)
     if not models:
         return None
     known = ~np.isnan(tokens)
@@ -31,11 +31,11 @@ def fit_lengths(tables: Sequence[OutcomeTable]) -> Lengths | None:
     gram = inputs.T @ inputs + _RIDGE * np.eye(inputs.shape[1])
     weights = np.linalg.solve(gram, inputs.T @ (levels - offset))
     low, high = np.quantile(inputs @ weights + offset, [0.005, 0.995]).tolist()
-    told = np.clip(inputs @ weights + offset, low, high)
+    fitted_levels = np.clip(inputs @ weights + offset, low, high)
     # A model with few answers moves little with the level.
-    moved = (departures * told[:, None]).sum(axis=0)
-    slopes = moved / ((known * told[:, None] ** 2).sum(axis=0) + _SHRINK)
-    residuals = np.where(known, tokens - medians - told[:, None] * slopes, np.nan)
+    moved = (departures * fitted_levels[:, None]).sum(axis=0)
+    slopes = moved / ((known * fitted_levels[:, None] ** 2).sum(axis=0) + _SHRINK)
+    residuals = np.where(known, tokens - medians - fitted_levels[:, None] * slopes, np.nan)
     return Lengths(
         models=models,
         centre=centre,
@@ -49,7 +49,7 @@ def fit_lengths(tables: Sequence[OutcomeTable]) -> Lengths | None:
     )
 
 
-def _joined(tables: Sequence[OutcomeTable]) -> tuple[tuple[str, ...], Doubles, Doubles]:
+def _token_table(tables: Sequence[OutcomeTable]) -> tuple[tuple[str, ...], Doubles, Doubles]:
     """Models with counts, log tokens ``[n, m]`` with NaN, and marks ``[n, marks]``."""
     names = tuple(dict.fromkeys(model for table in tables for model in table.models))
     parts, marks = [], []

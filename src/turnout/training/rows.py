@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from turnout.core import UNSAFE, ConfigError, InvalidRequest, Message, check_body, text_of
-from turnout.evaluation.row_files import opened
+from turnout.evaluation.row_files import open_unpacked
 
 INTENTS = (
     "simple_qa",
@@ -122,7 +122,7 @@ def _file(path: Path) -> Iterator[Row]:
 
 
 def _lines(path: Path) -> Iterable[bytes]:
-    with opened(path) as file:
+    with open_unpacked(path) as file:
         yield from file
 
 

@@ -19,7 +19,7 @@ from turnout.classifiers.success.encoding import (
 )
 from turnout.classifiers.success.expert import PAIR, Expert, forest_inputs, reads_levels
 from turnout.classifiers.success.forest import Forest
-from turnout.classifiers.success.predictor import SuccessPredictor, marks
+from turnout.classifiers.success.predictor import SuccessPredictor, prompt_hashes
 from turnout.core import ConfigError
 from turnout.core.arrays import Floats, Ints
 from turnout.core.plural import many
@@ -28,7 +28,7 @@ from turnout.features.prompt import row_text
 from turnout.training.blending import OutOfFold, blend, plain_blend
 from turnout.training.forest import grow, grow_pair
 from turnout.training.inner_folds import group_folds, random_folds
-from turnout.training.smooth import departures, fit_smooth, foretell, means
+from turnout.training.smooth import departures, fit_smooth, model_means, out_of_fold_departures
 
 Progress = Callable[[str, float], None]
 
@@ -63,33 +63,33 @@ def train(
     ``progress`` is called with the step and the share done. Raises ConfigError if a table is too
     small to learn from.
     """
-    tell = progress or (lambda _step, _share: None)
-    examples = _families([_examples(table, tell) for table in tables])
+    report = progress or (lambda _step, _share: None)
+    examples = _joined_families([_examples(table, report) for table in tables])
     shared, extra = (None, None)
     if len(examples) > 1:
-        tell("learning what all tables share", 0.1)
-        shared, extra = _shared(examples, seed)
+        report("learning what all tables share", 0.1)
+        shared, extra = _shared_forest(examples, seed)
     experts = []
     for number, one in enumerate(examples):
         share = 0.2 + 0.8 * number / len(examples)
-        tell(f"learning {one.name}", share)
+        report(f"learning {one.name}", share)
         full = one if extra is None else _with_column(one, extra[number])
         experts.append(_expert(full, seed))
-    tell("done", 1.0)
+    report("done", 1.0)
     prompts = [row_text(row) for table in tables for row in table.prompts]
     return SuccessPredictor(
-        experts=tuple(experts), shared=shared, trained_on=np.unique(marks(prompts))
+        experts=tuple(experts), shared=shared, trained_on=np.unique(prompt_hashes(prompts))
     )
 
 
-def _examples(table: OutcomeTable, tell: Progress) -> Examples:
+def _examples(table: OutcomeTable, report: Progress) -> Examples:
     answered = ~np.isnan(table.score).all(axis=1)
     if answered.sum() < SMALLEST_TABLE:
         raise ConfigError(
             f"table {table.name}: {many(int(answered.sum()), 'prompt')} with scores; give at least "
             f"{SMALLEST_TABLE}"
         )
-    tell(f"reading {table.name}", 0.0)
+    report(f"reading {table.name}", 0.0)
     kept = table.rows(np.flatnonzero(answered))
     prompts = [row_text(row) for row in kept.prompts]
     if all(prompt == prompts[0] for prompt in prompts):
@@ -106,25 +106,25 @@ def _examples(table: OutcomeTable, tell: Progress) -> Examples:
     )
 
 
-def _families(examples: Sequence[Examples]) -> list[Examples]:
+def _joined_families(examples: Sequence[Examples]) -> list[Examples]:
     """The tables; those that share a good part of their models are joined for one expert.
 
     A model that one of the tables lacks has missing outcomes on its rows.
     """
-    joined: list[Examples] = []
+    families: list[Examples] = []
     for one in examples:
-        mates = [other for other in joined if _alike(other.models, one.models)]
-        joined = [other for other in joined if not any(other is mate for mate in mates)]
-        joined.append(reduce(_joined, [*mates, one]))
-    return joined
+        related = [other for other in families if _share_models(other.models, one.models)]
+        families = [other for other in families if not any(other is mate for mate in related)]
+        families.append(reduce(_join, [*related, one]))
+    return families
 
 
-def _alike(some: Sequence[str], others: Sequence[str]) -> bool:
+def _share_models(some: Sequence[str], others: Sequence[str]) -> bool:
     union = len(set(some) | set(others))
     return len(set(some) & set(others)) >= _SHARED_MODELS * union
 
 
-def _joined(first: Examples, second: Examples) -> Examples:
+def _join(first: Examples, second: Examples) -> Examples:
     models = tuple(dict.fromkeys([*first.models, *second.models]))
     parts = []
     for one in (first, second):
@@ -144,7 +144,7 @@ def _with_column(examples: Examples, column: Floats) -> Examples:
     return replace(examples, encoded=np.hstack([column[:, None], examples.encoded]))
 
 
-def _shared(examples: Sequence[Examples], seed: int) -> tuple[Forest, list[Floats]]:
+def _shared_forest(examples: Sequence[Examples], seed: int) -> tuple[Forest, list[Floats]]:
     """The forest of easiness over all tables, and its out-of-fold column for each table.
 
     A question's easiness is how much better than their own means the models did on it; a row with
@@ -168,28 +168,28 @@ def _shared(examples: Sequence[Examples], seed: int) -> tuple[Forest, list[Float
 
 
 def _expert(examples: Examples, seed: int) -> Expert:
-    final = _members(examples, seed, _TREES)
+    final = _unweighted_expert(examples, seed, _TREES)
     known = _out_of_fold(examples, random_folds(examples.texts, seed), seed)
     groups = group_folds(final.smooth.neighbours.places, seed)
     strange = _out_of_fold(examples, groups, seed)
-    weighed = blend(known, strange, of_calls=final.smooth.neighbours.of_calls)
-    return replace(final, blend=weighed)
+    blended = blend(known, strange, of_calls=final.smooth.neighbours.of_calls)
+    return replace(final, blend=blended)
 
 
-def _members(examples: Examples, seed: int, trees: int) -> Expert:
+def _unweighted_expert(examples: Examples, seed: int, trees: int) -> Expert:
     """An expert whose members are fitted but not yet weighted."""
     count, score = len(examples.models), examples.score
     smooth = fit_smooth(examples.encoded, score, seed)
     of_calls = smooth.neighbours.of_calls
-    foretold = np.zeros((2, *score.shape), np.float32)
+    smooth_departures = np.zeros((2, *score.shape), np.float32)
     if reads_levels(count, of_calls=of_calls):
-        foretold = foretell(examples.texts, examples.encoded, score, seed)
+        smooth_departures = out_of_fold_departures(examples.texts, examples.encoded, score, seed)
     grown = grow_pair if count == PAIR else grow
-    inputs = forest_inputs(examples.encoded, foretold, of_calls=of_calls)
+    inputs = forest_inputs(examples.encoded, smooth_departures, of_calls=of_calls)
     return Expert(
         name=examples.name,
         models=examples.models,
-        prior=means(score),
+        prior=model_means(score),
         length=_mean_length(examples.encoded),
         smooth=smooth,
         forest=grown(inputs, departures(score), seed, trees),
@@ -208,8 +208,8 @@ def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: i
     closeness = np.zeros(len(examples.score), np.float32)
     truth = np.full_like(examples.score, np.nan)
     for train_rows, test_rows in folds:
-        fitted = _members(examples.rows(train_rows), seed, _TREES_OUT_OF_FOLD)
-        found, near = fitted.members(examples.encoded[test_rows])
+        fitted = _unweighted_expert(examples.rows(train_rows), seed, _TREES_OUT_OF_FOLD)
+        found, near = fitted.member_departures(examples.encoded[test_rows])
         members[:, :, test_rows], closeness[test_rows] = found, near
         truth[test_rows] = examples.score[test_rows] - fitted.prior
     return OutOfFold(members=members, truth=truth, closeness=closeness)

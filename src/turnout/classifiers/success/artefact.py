@@ -37,9 +37,9 @@ def save(predictor: SuccessPredictor, folder: Path, card: str = "") -> None:
         meta["removed"] = sorted(predictor.removed)
     arrays: Arrays = {"trained_on": predictor.trained_on}
     for number, expert in enumerate(predictor.experts):
-        arrays |= _under(f"expert{number}", _expert_arrays(expert))
+        arrays |= _with_prefix(f"expert{number}", _expert_arrays(expert))
     if predictor.shared is not None:
-        arrays |= _under("shared", predictor.shared.arrays())
+        arrays |= _with_prefix("shared", predictor.shared.arrays())
     Artefact(arrays=arrays, meta=meta, card=card).save(folder / FILE)
 
 
@@ -65,50 +65,50 @@ def load(folder: str | Path) -> SuccessPredictor:
         raise ConfigError(f"{path}: schema {meta.get('schema')!r} is not {SCHEMA!r}: train again")
     return SuccessPredictor(
         experts=tuple(
-            _expert(record, _within(f"expert{number}", arrays))
+            _expert_from(record, _without_prefix(f"expert{number}", arrays))
             for number, record in enumerate(meta["experts"])
         ),
-        shared=Forest.of(_within("shared", arrays)) if meta["shared"] else None,
-        newcomers=tuple(_newcomer(record) for record in meta["newcomers"]),
+        shared=Forest.from_arrays(_without_prefix("shared", arrays)) if meta["shared"] else None,
+        newcomers=tuple(_newcomer_from(record) for record in meta["newcomers"]),
         removed=frozenset(meta.get("removed", ())),
         trained_on=arrays["trained_on"],
         digest=artefact.digest,
     )
 
 
-def _under(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+def _with_prefix(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
     return {f"{name}.{key}": array for key, array in arrays.items()}
 
 
-def _within(name: str, arrays: Arrays) -> Arrays:
+def _without_prefix(name: str, arrays: Arrays) -> Arrays:
     start = f"{name}."
     return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
 
 
 def _expert_arrays(expert: Expert) -> Arrays:
     smooth, blend = expert.smooth, expert.blend
-    near = smooth.neighbours
+    neighbours = smooth.neighbours
     return {
         "prior": expert.prior,
         "length": np.array(expert.length),
         "centre": smooth.centre,
         "scale": smooth.scale,
         "coefficients": smooth.coefficients,
-        "places": near.places.astype(np.float16),
-        "departures": near.departures.astype(np.float16),
-        "count": np.array(near.count),
+        "places": neighbours.places.astype(np.float16),
+        "departures": neighbours.departures.astype(np.float16),
+        "count": np.array(neighbours.count),
         "weights": blend.weights,
         "basis": blend.basis,
         "gate": np.array([blend.slope, blend.offset]),
-        "strange": np.array([blend.unclear, blend.drawn]),
-        "of_calls": np.array(near.of_calls),
-        **_under("forest", expert.forest.arrays()),
+        "strange": np.array([blend.contrast_floor, blend.shrink_share]),
+        "of_calls": np.array(neighbours.of_calls),
+        **_with_prefix("forest", expert.forest.arrays()),
     }
 
 
-def _expert(record: Mapping[str, Any], arrays: Arrays) -> Expert:
+def _expert_from(record: Mapping[str, Any], arrays: Arrays) -> Expert:
     slope, offset = arrays["gate"].tolist()
-    unclear, drawn = arrays["strange"].tolist()
+    contrast_floor, shrink_share = arrays["strange"].tolist()
     return Expert(
         name=record["name"],
         models=tuple(record["models"]),
@@ -125,14 +125,14 @@ def _expert(record: Mapping[str, Any], arrays: Arrays) -> Expert:
                 of_calls=bool(arrays["of_calls"]),
             ),
         ),
-        forest=Forest.of(_within("forest", arrays)),
+        forest=Forest.from_arrays(_without_prefix("forest", arrays)),
         blend=Blend(
             weights=arrays["weights"],
             basis=arrays["basis"],
             slope=slope,
             offset=offset,
-            unclear=unclear,
-            drawn=drawn,
+            contrast_floor=contrast_floor,
+            shrink_share=shrink_share,
         ),
     )
 
@@ -147,7 +147,7 @@ def _newcomer_record(newcomer: Newcomer) -> dict[str, Any]:
     }
 
 
-def _newcomer(record: Mapping[str, Any]) -> Newcomer:
+def _newcomer_from(record: Mapping[str, Any]) -> Newcomer:
     return Newcomer(
         model=record["model"],
         prior=record["prior"],

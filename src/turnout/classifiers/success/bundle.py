@@ -69,19 +69,19 @@ class Bundle:
         """Every calibrated promise. Raises ConfigError if one cannot be read."""
         try:
             return tuple(
-                Promise(**{n: float(kept[n]) for n in _PROMISED if kept.get(n) is not None})
-                for kept in self.policy.get("promises", ())
+                Promise(**{n: float(record[n]) for n in _PROMISED if record.get(n) is not None})
+                for record in self.policy.get("promises", ())
             )
         except (AttributeError, TypeError, ValueError) as error:
             raise ConfigError(f"{self.folder / POLICY}: not a policy: {error!r}") from error
 
-    def calibrated(self, steady: float = 0.0) -> tuple[tuple[float, float], ...]:
+    def thresholds_by_quality(self, steady: float = 0.0) -> tuple[tuple[float, float], ...]:
         """Pairs of a quality and its threshold with the margin ``steady``, by rising quality."""
-        kept = (p for p in self.promises if p.lost is None and p.steady == steady)
-        return tuple(sorted((p.quality, p.threshold) for p in kept))
+        promises = (p for p in self.promises if p.lost is None and p.steady == steady)
+        return tuple(sorted((p.quality, p.threshold) for p in promises))
 
     @property
-    def usual(self) -> tuple[tuple[str, float], ...]:
+    def mean_qualities(self) -> tuple[tuple[str, float], ...]:
         """Pairs of a model and its mean quality, sorted by name; only models with a known one."""
         return tuple(sorted(self.means("quality").items()))
 
@@ -93,14 +93,16 @@ class Bundle:
 
 def seal(folder: Path) -> str:
     """Writes the index of ``folder`` and returns its hash."""
-    return _sealed(folder, _hashes(folder))
+    return _write_index(folder, _part_hashes(folder))
 
 
-def renew(folder: Path, write: Callable[[Path], object], *, anew: bool = False) -> str:
+def replace_parts(
+    folder: Path, write: Callable[[Path], object], *, only_these: bool = False
+) -> str:
     """Replaces parts of the bundle by the files that ``write`` makes. Returns the bundle's hash.
 
-    ``write`` gets an empty folder. Other parts stay; with ``anew`` they are removed. A failure
-    while writing, such as a full disk, leaves the bundle as it was. Raises ConfigError if
+    ``write`` gets an empty folder. Other parts stay; with ``only_these`` they are removed. A
+    failure while writing, such as a full disk, leaves the bundle as it was. Raises ConfigError if
     ``folder`` cannot be written.
     """
     try:
@@ -108,8 +110,10 @@ def renew(folder: Path, write: Callable[[Path], object], *, anew: bool = False) 
         with TemporaryDirectory(dir=folder, prefix=".new-") as place:
             new = Path(place)
             write(new)
-            parts = _hashes(new) if anew else {**_hashes(folder), **_hashes(new)}
-            digest = _sealed(new, parts)
+            parts = (
+                _part_hashes(new) if only_these else {**_part_hashes(folder), **_part_hashes(new)}
+            )
+            digest = _write_index(new, parts)
             for file in new.iterdir():
                 file.replace(folder / file.name)
         for name in set(_PARTS) - set(parts):
@@ -130,9 +134,9 @@ def open_bundle(folder: str | Path) -> Bundle:
             f"{folder}: not a bundle; make one with: turnout train success --table PATH --out "
             f"{folder}"
         )
-    sealed, found = read_json(folder / INDEX), _hashes(folder)
+    sealed, found = read_json(folder / INDEX), _part_hashes(folder)
     changed = [n for n, h in sealed.get("files", {}).items() if found.get(n) != h]
-    if changed or sealed.get("hash") != _digest(found):
+    if changed or sealed.get("hash") != _digest_of(found):
         raise ConfigError(
             f"{folder}: {', '.join(changed) or 'a file'} was changed after the bundle was sealed; "
             "restore it or train again"
@@ -141,8 +145,8 @@ def open_bundle(folder: str | Path) -> Bundle:
         folder=folder,
         digest=sealed["hash"],
         predictor=load(folder),
-        catalogue=_optional(folder / CATALOGUE),
-        policy=_optional(folder / POLICY),
+        catalogue=_read_json_if_any(folder / CATALOGUE),
+        policy=_read_json_if_any(folder / POLICY),
         lengths=load_lengths(folder),
     )
 
@@ -164,17 +168,17 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _optional(path: Path) -> dict[str, Any]:
+def _read_json_if_any(path: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-def _sealed(folder: Path, parts: Mapping[str, str]) -> str:
-    digest = _digest(parts)
+def _write_index(folder: Path, parts: Mapping[str, str]) -> str:
+    digest = _digest_of(parts)
     write_json(folder / INDEX, {"hash": digest, "files": parts})
     return digest
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def _part_hashes(folder: Path) -> dict[str, str]:
     return {
         name: "sha256:" + hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for name in sorted(_PARTS)
@@ -182,6 +186,6 @@ def _hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def _digest(parts: Mapping[str, str]) -> str:
+def _digest_of(parts: Mapping[str, str]) -> str:
     listed = "\n".join(f"{name} {digest}" for name, digest in sorted(parts.items()))
     return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()

@@ -13,7 +13,7 @@ from turnout.core.arrays import Floats
 from turnout.features import difficulty, likeness, tools, words
 from turnout.features.prompt import PromptText
 
-_FITS = 4
+_TOOL_FITS = 4
 _LIKENESS = len(likeness.NAMES)
 # From how many characters a question counts as long, and up to how many its length counts. Prompts
 # that people type stay below the first, so that rewording does not change the length.
@@ -29,19 +29,19 @@ _WORDING = (
 )  # fmt: skip
 
 SCHEMA = f"{difficulty.SCHEMA}+words/{words.DIMENSIONS}+likeness/{_LIKENESS}"
-WIDTH = len(difficulty.NAMES) + _FITS + words.DIMENSIONS + _LIKENESS
+WIDTH = len(difficulty.NAMES) + _TOOL_FITS + words.DIMENSIONS + _LIKENESS
 
 
-def encode(prompt: PromptText, *, alike: bool = True) -> Floats:
+def encode(prompt: PromptText, *, compare_options: bool = True) -> Floats:
     """``[WIDTH]``: surface marks, closeness of the tools, meaning, likeness of the options.
 
     With tools the marks of phrasing are 0: they do not help with a new kind of call. Without
-    ``alike`` the options are not compared, since no table needs it.
+    ``compare_options`` the options are not compared, since no table needs it.
     """
     meaning = words.embed(prompt.text)
     marks = difficulty.difficulty(prompt)
-    known = np.array([*marks, *_fit(prompt, meaning)], np.float32)
-    options = likeness.likeness(prompt.text) if alike else [0.0] * _LIKENESS
+    known = np.array([*marks, *_tool_fit(prompt, meaning)], np.float32)
+    options = likeness.likeness(prompt.text) if compare_options else [0.0] * _LIKENESS
     row = np.concatenate([known, meaning, np.array(options, np.float32)])
     if prompt.functions:
         row[[_column(mark) for mark in _PHRASING]] = 0.0
@@ -97,7 +97,7 @@ def _column(mark: str) -> int:
     return difficulty.NAMES.index(mark) - WIDTH
 
 
-def _fit(prompt: PromptText, meaning: Floats) -> tuple[float, float, float, float]:
+def _tool_fit(prompt: PromptText, meaning: Floats) -> tuple[float, float, float, float]:
     """Cosines of the question with each tool's name and description.
 
     The highest, the mean, the second, and how many are close to the highest (on a log scale).

@@ -40,16 +40,16 @@ class Blend:
 
     ``basis [m, r]`` holds the few directions in which the models' contrasts really differ; the rest
     is noise. ``slope`` and ``offset`` turn closeness into strangeness. On the strangest prompt
-    contrasts below ``unclear`` are reduced to almost nothing (up to a strangeness of one half they
-    all count), and the models' differences are reduced by the share ``drawn``.
+    contrasts below ``contrast_floor`` are reduced to almost nothing (up to a strangeness of one
+    half they all count), and the models' differences are reduced by the share ``shrink_share``.
     """
 
     weights: Floats
     basis: Floats
     slope: float
     offset: float
-    unclear: float = 0.0
-    drawn: float = 0.0
+    contrast_floor: float = 0.0
+    shrink_share: float = 0.0
 
     def strangeness(self, closeness: Floats) -> Floats:
         """How unlike the training data each prompt is, 0..1: ``[n]``."""
@@ -59,32 +59,35 @@ class Blend:
     def departures(self, members: Floats, strange: Floats) -> Floats:
         """``[n, m]`` from the members' ``[2, members, n, m]`` and the strangeness ``[n]``."""
         known, unknown = (
-            _weighed(weights, found) for weights, found in zip(self.weights, members, strict=True)
+            _weighted_members(weights, found)
+            for weights, found in zip(self.weights, members, strict=True)
         )
         share = strange[:, None]
         departures = (1 - share) * known + share * unknown
         shared = departures.mean(axis=1, keepdims=True)
         contrast = ((departures - shared) @ self.basis) @ self.basis.T
-        if self.unclear:
-            contrast = _clear(contrast, self.unclear * np.maximum(0.0, 2.0 * share - 1.0))
+        if self.contrast_floor:
+            contrast = _without_small_contrasts(
+                contrast, self.contrast_floor * np.maximum(0.0, 2.0 * share - 1.0)
+            )
         return np.asarray(shared + contrast, dtype=np.float32)
 
 
-def _clear(contrast: Floats, unclear: Floats) -> Floats:
-    """The contrasts, reduced where they are smaller than ``unclear``; their order stays.
+def _without_small_contrasts(contrast: Floats, contrast_floor: Floats) -> Floats:
+    """The contrasts, reduced where they are smaller than ``contrast_floor``; their order stays.
 
-    A contrast of ``unclear`` is halved; one three times as large keeps nine tenths.
+    A contrast of ``contrast_floor`` is halved; one three times as large keeps nine tenths.
     """
     square = contrast**2
-    return np.asarray(contrast * (square / (square + unclear**2 + 1e-12)), dtype=np.float32)
+    return np.asarray(contrast * (square / (square + contrast_floor**2 + 1e-12)), dtype=np.float32)
 
 
-def _weighed(weights: Floats, members: Floats) -> Floats:
+def _weighted_members(weights: Floats, members: Floats) -> Floats:
     level = members.mean(axis=2, keepdims=True)
-    return _mixed(weights[0], level) + _mixed(weights[1], members - level)
+    return _weighted_sum(weights[0], level) + _weighted_sum(weights[1], members - level)
 
 
-def _mixed(weights: Floats, members: Floats) -> Floats:
+def _weighted_sum(weights: Floats, members: Floats) -> Floats:
     shape = members.shape[1:]
     return np.asarray(weights @ members.reshape(len(weights), -1)).reshape(shape)
 
@@ -103,7 +106,7 @@ class Reading:
     length: Floats
 
     @property
-    def knowing(self) -> Floats:
+    def familiarity(self) -> Floats:
         """How well the expert knows such prompts, 0..1: ``[n]``."""
         return np.asarray(1 - self.strange, dtype=np.float32)
 
@@ -112,12 +115,12 @@ class Reading:
 class Advice:
     """What an expert learns from the others about ``n`` prompts.
 
-    ``gain [n]``: the gain in success from one logit more ability. ``knowing [n]``: how well the
+    ``gain [n]``: the gain in success from one logit more ability. ``familiarity [n]``: how well the
     best of the others knows such prompts.
     """
 
     gain: Floats
-    knowing: Floats
+    familiarity: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +147,7 @@ class Expert:
 
     def read(self, encoded: Floats) -> Reading:
         """What the expert finds in the encoded prompts ``[n, width]``."""
-        members, closeness = self.members(encoded)
+        members, closeness = self.member_departures(encoded)
         length = np.where(asks_for_calls(encoded), 0.0, length_of(encoded) - self.length)
         return Reading(
             members=members,
@@ -152,53 +155,53 @@ class Expert:
             length=length.astype(np.float32),
         )
 
-    def gain(self, reading: Reading) -> Floats:
+    def ability_gain(self, reading: Reading) -> Floats:
         """``[n]``: the gain in success from one logit more ability, if the prompts were known."""
         known = self.blend.departures(reading.members, np.zeros_like(reading.strange))
         ability = self.ability
         # Abilities sum to zero, so the level of the departures has no effect.
         return np.asarray(known @ ability / (ability @ ability + 1e-6), dtype=np.float32)
 
-    def answer(self, reading: Reading, advice: Advice | None = None) -> Floats:
+    def predict(self, reading: Reading, advice: Advice | None = None) -> Floats:
         """P(success) ``[n, m]``.
 
         On a strange prompt that another expert knows, ``advice`` about the gain of abler models
         replaces the expert's own contrasts. A long strange prompt costs the less able models more.
         """
-        ability, departed = self.ability, self.blend.departures(reading.members, reading.strange)
+        ability, departures = self.ability, self.blend.departures(reading.members, reading.strange)
         behind = np.tanh((ability.max() - ability) / _FAR_BEHIND)
-        moved = -_LENGTH_COST * reading.length[:, None] * behind
+        shift = -_LENGTH_COST * reading.length[:, None] * behind
         share = reading.strange
         if advice is not None:
-            ceded = advice.knowing * (1 - reading.knowing**2)
-            level = departed.mean(axis=1, keepdims=True)
-            departed = level + (1 - ceded)[:, None] * (departed - level)
-            moved = moved + advice.gain[:, None] * ability
-            share = np.maximum(share, ceded)
-        success = self.prior + departed + share[:, None] * moved
-        lost = self.blend.drawn * reading.strange[:, None]
-        success += lost * (success.mean(axis=1, keepdims=True) - success)
+            ceded_share = advice.familiarity * (1 - reading.familiarity**2)
+            level = departures.mean(axis=1, keepdims=True)
+            departures = level + (1 - ceded_share)[:, None] * (departures - level)
+            shift = shift + advice.gain[:, None] * ability
+            share = np.maximum(share, ceded_share)
+        success = self.prior + departures + share[:, None] * shift
+        shrink = self.blend.shrink_share * reading.strange[:, None]
+        success += shrink * (success.mean(axis=1, keepdims=True) - success)
         return np.asarray(np.clip(success, EDGE, 1 - EDGE), dtype=np.float32)
 
-    def members(self, encoded: Floats) -> tuple[Floats, Floats]:
+    def member_departures(self, encoded: Floats) -> tuple[Floats, Floats]:
         """Each member's departures from the prior ``[2, members, n, m]``, and closeness ``[n]``.
 
         First for the prompts as they are, then without their wording, as strange ones are read.
         """
         bare = without_wording(encoded, self.smooth.centre)
         other = np.flatnonzero((bare != encoded).any(axis=1))
-        read = np.vstack([encoded, bare[other]])
-        smooth, closeness = self.smooth.look(read)
-        inputs = forest_inputs(read, smooth, of_calls=self.smooth.neighbours.of_calls)
-        found = np.stack([self.forest.predict(inputs), *smooth])
-        known, count = found[:, : len(encoded)], len(encoded)
+        variants = np.vstack([encoded, bare[other]])
+        smooth, closeness = self.smooth.departures_and_closeness(variants)
+        inputs = forest_inputs(variants, smooth, of_calls=self.smooth.neighbours.of_calls)
+        departures = np.stack([self.forest.predict(inputs), *smooth])
+        known, count = departures[:, : len(encoded)], len(encoded)
         strange = known.copy()
-        strange[:, other] = found[:, count:]
+        strange[:, other] = departures[:, count:]
         return np.stack([known, strange]), closeness[:count]
 
     def uncertainty(self, encoded: Floats) -> Floats:
         """``[n, m]``: standard error of P(success), larger for strange prompts."""
-        smooth, closeness = self.smooth.look(encoded)
+        smooth, closeness = self.smooth.departures_and_closeness(encoded)
         inputs = forest_inputs(encoded, smooth, of_calls=self.smooth.neighbours.of_calls)
         trees = self.forest.spread(inputs) / np.sqrt(len(self.forest.roots))
         strange = self.blend.strangeness(closeness)[:, None]

@@ -33,13 +33,13 @@ class Forest:
 
     def predict(self, encoded: Floats) -> Floats:
         """``[n, outputs]``: the mean over the trees, for rows ``[n, width]``."""
-        return np.asarray(self._leaves(encoded).mean(axis=1), dtype=np.float32)
+        return np.asarray(self._leaf_values(encoded).mean(axis=1), dtype=np.float32)
 
     def spread(self, encoded: Floats) -> Floats:
         """``[n, outputs]``: the standard deviation over the trees."""
-        return np.asarray(self._leaves(encoded).std(axis=1), dtype=np.float32)
+        return np.asarray(self._leaf_values(encoded).std(axis=1), dtype=np.float32)
 
-    def _leaves(self, encoded: Floats) -> Floats:
+    def _leaf_values(self, encoded: Floats) -> Floats:
         """``[n, trees, outputs]``: the values of the leaf that each tree reaches."""
         node = np.repeat(self.roots[None, :], len(encoded), axis=0)
         start = np.arange(len(encoded), dtype=np.intp)[:, None] * encoded.shape[1]
@@ -62,7 +62,7 @@ class Forest:
         }
 
     @classmethod
-    def of(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> "Forest":
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> "Forest":
         """The forest in stored ``arrays``."""
         ints = {
             name: arrays[name].astype(np.int32) for name in ("roots", "feature", "children", "leaf")

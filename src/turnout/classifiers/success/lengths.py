@@ -24,12 +24,12 @@ FILE = "lengths.zip"
 SCHEMA = "lengths/1"
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _ARRAYS = ("centre", "scale", "weights", "medians", "slopes", "residuals")
-_READ = 8000
+_READ_CHARACTERS = 8000
 
 
 def length_marks(prompt: PromptText) -> list[float]:
     """The marks that predict an answer's length: sizes of the prompt's parts, as logarithms."""
-    text = prompt.text[:_READ]
+    text = prompt.text[:_READ_CHARACTERS]
     digits = sum(text.count(digit) for digit in "0123456789")
     return [
         math.log1p(len(prompt.text)),
@@ -65,7 +65,7 @@ class Lengths:
     ) -> Mapping[str, int]:
         """Tokens of each model's answer at ``quantile``, at most the caller's ``cap``."""
         level = self.level(np.array(length_marks(prompt))[None, :])[0]
-        found = self.at(level, quantile)
+        found = self.log_tokens(level, quantile)
         most = math.inf if cap is None else cap
         counts = np.minimum(np.ceil(np.exp(found)), most).astype(np.int64)
         return dict(zip(self.models, np.maximum(1, counts).tolist(), strict=True))
@@ -75,7 +75,7 @@ class Lengths:
         level = (marks - self.centre) / self.scale @ self.weights + self.offset
         return np.asarray(np.clip(level, *self.span))
 
-    def at(self, level: float, quantile: float) -> Doubles:
+    def log_tokens(self, level: float, quantile: float) -> Doubles:
         """Log tokens of each model ``[m]``, interpolated between the known quantiles."""
         place = float(np.interp(quantile, LEVELS, range(len(LEVELS))))
         below = min(int(place), len(LEVELS) - 2)

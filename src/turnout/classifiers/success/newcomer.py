@@ -36,7 +36,7 @@ class Newcomer:
         moved = (success[:, columns] - self.base) @ self.weights
         return np.clip(self.prior + moved, EDGE, 1 - EDGE)
 
-    def usual(self, means: Mapping[str, float]) -> float:
+    def mean_given(self, means: Mapping[str, float]) -> float:
         """Its mean on the prompts of ``means``, the known models' means; probes may be harder."""
         known = np.array([means.get(m, b) for m, b in zip(self.known, self.base, strict=True)])
         return float(np.clip(self.prior + (known - self.base) @ self.weights, EDGE, 1 - EDGE))

@@ -18,13 +18,13 @@ from turnout.classifiers.success.expert import EDGE
 from turnout.core.arrays import Floats
 
 # Spreads in logits: of abilities, of tables, and of a model in a table.
-_ABILITIES, _TABLES, _OWN = 1.2, 3.0, 0.6
+_ABILITIES, _TABLES, _RESIDUALS = 1.2, 3.0, 0.6
 # Chosen on whole tables left out: the weight of "no other table knows the prompt", how many logits
 # between two tables are still unclear, and how many are so far apart that the differences between
 # models at the old level do not hold at the new one.
-_UNADVISED = 0.1
-_UNCLEAR = 0.5
-_FAR = 2.0
+_NO_ADVICE_WEIGHT = 0.1
+_UNCLEAR_LOGITS = 0.5
+_FAR_LOGITS = 2.0
 
 
 def abilities(models: Sequence[Sequence[str]], priors: Sequence[Floats]) -> tuple[Floats, ...]:
@@ -37,56 +37,60 @@ def abilities(models: Sequence[Sequence[str]], priors: Sequence[Floats]) -> tupl
     cells = np.arange(len(tables))
     design[cells, np.concatenate(columns)] = design[cells, count + tables] = 1.0
     spread = np.repeat([_ABILITIES, _TABLES], [count, len(models)])
-    gram = design.T @ design + np.diag((_OWN / spread) ** 2)
+    gram = design.T @ design + np.diag((_RESIDUALS / spread) ** 2)
     found = np.linalg.solve(gram, design.T @ _logit(np.concatenate(priors)))
     return tuple(found[own].astype(np.float32) for own in columns)
 
 
-def lowered(
+def lowered_where_harder(
     answers: Sequence[Floats],
     priors: Sequence[Floats],
-    able: Sequence[Floats],
-    knowing: Sequence[Floats],
+    table_abilities: Sequence[Floats],
+    familiarity: Sequence[Floats],
 ) -> list[Floats]:
     """Each table's ``[n, m]``, lowered on prompts that are harder for the tables that know them.
 
     The stranger the prompt is to the table, the more it is lowered. It is never raised: to think a
     prompt easier than it is costs quality, to think it harder costs only money.
     """
-    ease = np.stack([(_logit(a) - own).mean(axis=1) for a, own in zip(answers, able, strict=True)])
-    weight = np.stack(knowing) ** 2
+    ease = np.stack(
+        [(_logit(a) - own).mean(axis=1) for a, own in zip(answers, table_abilities, strict=True)]
+    )
+    weight = np.stack(familiarity) ** 2
     found = []
     for number, (answer, prior) in enumerate(zip(answers, priors, strict=True)):
         others = weight.copy()
         others[number] = 0.0
-        easier = (others * (ease - ease[number])).sum(axis=0) / (others.sum(axis=0) + _UNADVISED)
-        clear = easier**2 / (easier**2 + _UNCLEAR**2)
-        move = np.minimum(0.0, easier * clear * (1 - knowing[number]))
-        found.append(_moved(answer, prior, move))
+        easier = (others * (ease - ease[number])).sum(axis=0) / (
+            others.sum(axis=0) + _NO_ADVICE_WEIGHT
+        )
+        clear = easier**2 / (easier**2 + _UNCLEAR_LOGITS**2)
+        shift = np.minimum(0.0, easier * clear * (1 - familiarity[number]))
+        found.append(_level_shifted(answer, prior, shift))
     return found
 
 
-def _moved(answer: Floats, prior: Floats, move: Floats) -> Floats:
-    """The answers with their level moved by ``move [n]`` logits; the order of the models stays.
+def _level_shifted(answer: Floats, prior: Floats, shift: Floats) -> Floats:
+    """The answers with their level moved by ``shift [n]`` logits; the order of the models stays.
 
     Differences between models stay the same in probability, since they say how much better an
     abler model is on this prompt. At a level far away they become those of the means there.
     """
-    step = move[:, None]
+    step = shift[:, None]
     level = logistic(_logit(answer) + step).mean(axis=1)
-    there = logistic(_logit(prior) + step)
-    far = step**4 / (step**4 + _FAR**4)
-    apart = _centred(answer) + far * (_centred(there) - _centred(prior[None, :]))
-    return _within(level, apart)
+    prior_there = logistic(_logit(prior) + step)
+    far = step**4 / (step**4 + _FAR_LOGITS**4)
+    differences = _centred(answer) + far * (_centred(prior_there) - _centred(prior[None, :]))
+    return _level_plus_differences(level, differences)
 
 
-def _within(level: Floats, apart: Floats) -> Floats:
+def _level_plus_differences(level: Floats, differences: Floats) -> Floats:
     """``level [n]`` plus the differences ``[n, m]``, reduced if the sum would pass 0 or 1."""
-    above = np.maximum(apart.max(axis=1), 1e-6)
-    below = np.maximum(-apart.min(axis=1), 1e-6)
+    above = np.maximum(differences.max(axis=1), 1e-6)
+    below = np.maximum(-differences.min(axis=1), 1e-6)
     room = np.minimum((1 - EDGE - level) / above, (level - EDGE) / below)
     share = np.clip(room, 0.0, 1.0)
-    return np.asarray(level[:, None] + share[:, None] * apart, dtype=np.float32)
+    return np.asarray(level[:, None] + share[:, None] * differences, dtype=np.float32)
 
 
 def _centred(success: Floats) -> Floats:

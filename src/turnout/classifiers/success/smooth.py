@@ -31,17 +31,20 @@ class Neighbours:
     count: int
     of_calls: bool
 
-    def look(self, places: Floats) -> tuple[Floats, Floats]:
+    def departures_and_closeness(self, places: Floats) -> tuple[Floats, Floats]:
         """Mean departures ``[n, m]`` and mean closeness of the nearest ten ``[n]``."""
-        alike = places @ self.places.T
-        count = min(self.count, alike.shape[1])
-        nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
-        near = -_apart(places, self.places) if self.of_calls else alike
-        best = np.partition(-near, min(_NEAREST, near.shape[1]) - 1, axis=1)[:, :_NEAREST]
-        return self.departures[nearest].mean(axis=1), -np.sort(best, axis=1).mean(axis=1)
+        cosines = places @ self.places.T
+        count = min(self.count, cosines.shape[1])
+        nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+        closeness_to_each = -_form_distances(places, self.places) if self.of_calls else cosines
+        nearest_closeness = np.partition(
+            -closeness_to_each, min(_NEAREST, closeness_to_each.shape[1]) - 1, axis=1
+        )[:, :_NEAREST]
+        mean_closeness = -np.sort(nearest_closeness, axis=1).mean(axis=1)
+        return self.departures[nearest].mean(axis=1), mean_closeness
 
 
-def _apart(some: Floats, others: Floats) -> Floats:
+def _form_distances(some: Floats, others: Floats) -> Floats:
     """``[n, k]``: the distances between the marks of places."""
     x, y = form_of(some), form_of(others)
     lengths = [np.einsum("ij,ij->i", part, part) for part in (x, y)]
@@ -62,10 +65,12 @@ class Smooth:
     coefficients: Floats
     neighbours: Neighbours
 
-    def look(self, encoded: Floats) -> tuple[Floats, Floats]:
+    def departures_and_closeness(self, encoded: Floats) -> tuple[Floats, Floats]:
         """Departures ``[2, n, m]``, of the linear member and neighbours, and closeness ``[n]``."""
         linear = linear_inputs(encoded, self.centre, self.scale) @ self.coefficients
-        near, closeness = self.neighbours.look(places(encoded, self.centre, self.scale))
+        near, closeness = self.neighbours.departures_and_closeness(
+            places(encoded, self.centre, self.scale)
+        )
         return np.stack([linear, near]), closeness
 
 
@@ -85,11 +90,11 @@ def places(encoded: Floats, centre: Floats, scale: Floats) -> Floats:
     """
     marks = np.clip((marks_of(encoded) - centre) / scale, -3.0, 3.0)
     marks *= _FORM_WEIGHT / np.sqrt(marks.shape[1])
-    placed = np.hstack([meaning_of(encoded), marks])
-    length = np.linalg.norm(placed, axis=1, keepdims=True) + 1e-6
-    return np.asarray(placed / length, dtype=np.float32)
+    vectors = np.hstack([meaning_of(encoded), marks])
+    length = np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6
+    return np.asarray(vectors / length, dtype=np.float32)
 
 
-def form_of(placed: Floats) -> Floats:
+def form_of(places: Floats) -> Floats:
     """The part of ``places`` that holds the marks."""
-    return placed[:, words.DIMENSIONS :]
+    return places[:, words.DIMENSIONS :]
