@@ -30,6 +30,8 @@ _PROMPT_FIELDS = {"prompt", "query", "messages"}
 _SHORT_NAMES = {"input_tokens": "in_tokens", "output_tokens": "out_tokens"}
 _OUTCOME_FIELDS = {"model", "score", *CELLS, *_SCALES, *_SHORT_NAMES.values()}
 _COMPARISON_FIELDS = {"model_a", "model_b", "winner"}
+# The score of both models in a comparison that none of them won.
+_TIES = {"tie": 0.5, "tie (bothbad)": 0.0}
 
 
 def table_of(name: str, records: Iterable[tuple[str, Mapping[str, Any]]]) -> OutcomeTable:
@@ -211,12 +213,10 @@ def _comparison(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float
         scores = (1.0, 0.0)
     elif winner in ("model_b", b):
         scores = (0.0, 1.0)
-    elif winner == "tie":
-        scores = (0.5, 0.5)
-    elif winner == "tie (bothbad)":
-        scores = (0.0, 0.0)
+    elif isinstance(winner, str) and winner in _TIES:
+        scores = (_TIES[winner], _TIES[winner])
     else:
-        accepted = "model_a, model_b, tie or tie (bothbad)"
+        accepted = f"model_a, model_b, {' or '.join(_TIES)}"
         raise ConfigError(f"{where}: winner {winner!r}; use {accepted}")
     yield a, scores[0]
     yield b, scores[1]
