@@ -32,20 +32,20 @@ def settings(upstream: FaultyUpstream, answers: str) -> dict[str, object]:
     }
 
 
-async def asked(router: Router) -> tuple[float, float, float]:
+async def measure_answer(router: Router) -> tuple[float, float, float]:
     """Milliseconds to the first text and to the end, and of CPU, of one streamed answer."""
     began, cpu, first = time.perf_counter(), time.process_time(), 0.0
     stream = await router.achat(PROMPT, stream=True)
     async for chunk in stream:
-        said = chunk["choices"] and chunk["choices"][0]["delta"].get("content")
-        if said and not first:
+        text = chunk["choices"] and chunk["choices"][0]["delta"].get("content")
+        if text and not first:
             first = time.perf_counter()
     ended = time.perf_counter()
     used = time.process_time() - cpu
     return (first - began) * 1e3, (ended - began) * 1e3, used * 1e3
 
 
-def line(name: str, found: Sequence[tuple[float, float, float]]) -> str:
+def table_line(name: str, found: Sequence[tuple[float, float, float]]) -> str:
     """Medians with the least and the most."""
     cells = [
         f"{statistics.median(column):7.0f} ({min(column):.0f}-{max(column):.0f})"
@@ -65,14 +65,14 @@ async def main() -> None:
             for name in ("off", "scan")
         }
         for router in routers.values():
-            await asked(router)
+            await measure_answer(router)
         found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in routers}
         for _ in range(ROUNDS):
             for name, router in routers.items():
-                found[name].append(await asked(router))
+                found[name].append(await measure_answer(router))
         print("      first text (ms)   end (ms)   CPU (ms)")
         for name, rows in found.items():
-            print(line(name, rows))
+            print(table_line(name, rows))
         for router in routers.values():
             await router.aclose()
 

@@ -25,7 +25,7 @@ from turnout.ledger.sqlite import SqliteStore
 from turnout.ledger.twins import extremes_of
 from turnout.proving.workload import BOUNDS, RULES, request, request_ids
 
-Told = tuple[Request, Decision, Sequence[Outcome]]
+Served = tuple[Request, Decision, Sequence[Outcome]]
 
 HALF_RATE = 1_500
 _DAY_MS = 86_400_000
@@ -51,20 +51,20 @@ def main() -> None:
     machine = describe("apsw", "orjson")
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        figures["the disk's own fdatasync, ms"] = _disk(Path(folder))
-        figures |= _rates(Path(folder), chosen.requests)
-        figures["the disk's own fdatasync after, ms"] = _disk(Path(folder))
-        figures |= _sized(Path(folder), chosen.rows)
+        figures["the disk's own fdatasync, ms"] = _disk_sync_ms(Path(folder))
+        figures |= _settlement_rates(Path(folder), chosen.requests)
+        figures["the disk's own fdatasync after, ms"] = _disk_sync_ms(Path(folder))
+        figures |= _size_and_query_times(Path(folder), chosen.rows)
     if chosen.json:
         print(json.dumps({"machine": machine, "figures": figures}, indent=2))
         return
     for name, value in machine.items():
         print(f"{name:>10}  {value}")
     for name, figure in figures.items():
-        print(f"{name:<40}{_words(figure):<56}{TARGETS.get(name, '')}")
+        print(f"{name:<40}{_formatted(figure):<56}{TARGETS.get(name, '')}")
 
 
-def _disk(folder: Path) -> dict[str, float]:
+def _disk_sync_ms(folder: Path) -> dict[str, float]:
     """Milliseconds of one fdatasync after 32 KiB, in a file that has its size already."""
     path = folder / "sync"
     path.write_bytes(bytes(2**20))
@@ -80,16 +80,16 @@ def _disk(folder: Path) -> dict[str, float]:
     return found
 
 
-def _rates(folder: Path, count: int) -> dict[str, object]:
-    told = [request(ident, random.Random(ident)) for ident in request_ids(1, 2 * count)]
+def _settlement_rates(folder: Path, count: int) -> dict[str, object]:
+    served_requests = [request(ident, random.Random(ident)) for ident in request_ids(1, 2 * count)]
     store = SqliteStore(folder / "rate.db")
     with Ledger(store, catalog=RULES.catalog) as ledger:
         # The log grows to its size once; after that it is overwritten.
-        asyncio.run(_flat_out(ledger, iter(told[: count // 4]), []))
+        asyncio.run(_settle_at_full_rate(ledger, iter(served_requests[: count // 4]), []))
         started, taken = time.perf_counter(), list[float]()
-        asyncio.run(_flat_out(ledger, iter(told[count // 4 : count]), taken))
+        asyncio.run(_settle_at_full_rate(ledger, iter(served_requests[count // 4 : count]), taken))
         rate = len(taken) / (time.perf_counter() - started)
-        waits = asyncio.run(_paced(ledger, iter(told[count:])))
+        waits = asyncio.run(_settle_at_half_rate(ledger, iter(served_requests[count:])))
     return {
         "settled requests a second, FULL": rate,
         "hold plus settle flat out, ms": spread([s * 1e3 for s in taken]),
@@ -97,31 +97,33 @@ def _rates(folder: Path, count: int) -> dict[str, object]:
     }
 
 
-async def _flat_out(ledger: Ledger, told: Iterator[Told], taken: list[float]) -> None:
+async def _settle_at_full_rate(
+    ledger: Ledger, served_requests: Iterator[Served], taken: list[float]
+) -> None:
     async def task() -> None:
-        for one in told:
-            seconds = await _tell(ledger, one)
+        for one in served_requests:
+            seconds = await _settle_seconds(ledger, one)
             taken.append(seconds)
 
     await asyncio.gather(*(task() for _ in range(256)))
 
 
-async def _paced(ledger: Ledger, told: Iterator[Told]) -> list[float]:
+async def _settle_at_half_rate(ledger: Ledger, served_requests: Iterator[Served]) -> list[float]:
     """Arrivals at half the target rate, whether or not the earlier ones are done."""
     started, running = time.perf_counter(), list[asyncio.Task[float]]()
-    for place, one in enumerate(told):
+    for place, one in enumerate(served_requests):
         delay = started + place / HALF_RATE - time.perf_counter()
         if delay > 0:
             await asyncio.sleep(delay)
-        running.append(asyncio.create_task(_tell(ledger, one)))
+        running.append(asyncio.create_task(_settle_seconds(ledger, one)))
     return list(await asyncio.gather(*running))
 
 
-async def _tell(ledger: Ledger, told: Told) -> float:
+async def _settle_seconds(ledger: Ledger, served: Served) -> float:
     """Seconds that a request waits for its hold and for its settlement."""
-    asked, decision, calls = told
+    request_, decision, calls = served
     started = time.perf_counter()
-    await ledger.decided(asked, decision, BOUNDS)
+    await ledger.decided(request_, decision, BOUNDS)
     held = time.perf_counter() - started
     for call in calls:
         await ledger.attempted(call)
@@ -130,12 +132,12 @@ async def _tell(ledger: Ledger, told: Told) -> float:
     return held + time.perf_counter() - started
 
 
-def _sized(folder: Path, rows: int) -> dict[str, object]:
+def _size_and_query_times(folder: Path, rows: int) -> dict[str, object]:
     """A ledger of ``rows`` requests over sixty days: its size, and the time of queries."""
     store = SqliteStore(folder / "size.db")
     first_ms = 1_800_000_000_000
     last_ms = first_ms + 60 * _DAY_MS
-    ids, records = _filled(store, rows, first_ms, last_ms)
+    ids, records = _fill_store(store, rows, first_ms, last_ms)
     whole = (folder / "size.db").stat().st_size
     one = random.Random(1).choice(ids)
     questions = {
@@ -158,7 +160,9 @@ def _sized(folder: Path, rows: int) -> dict[str, object]:
     }
 
 
-def _filled(store: SqliteStore, rows: int, first_ms: int, last_ms: int) -> tuple[list[str], int]:
+def _fill_store(
+    store: SqliteStore, rows: int, first_ms: int, last_ms: int
+) -> tuple[list[str], int]:
     """Writes the requests; the ids of their decisions, and the bytes of all records."""
     store.open()
     ids: list[str] = []
@@ -167,20 +171,20 @@ def _filled(store: SqliteStore, rows: int, first_ms: int, last_ms: int) -> tuple
     for start in range(0, rows, 2_000):
         batch = Batch()
         for place, ident in enumerate(request_ids(start, min(2_000, rows - start))):
-            told = request(ident, random.Random(place % 97))
-            records += _add(batch, told, first_ms + (start + place) * step_ms)
-            ids.append(told[1].id)
+            served = request(ident, random.Random(place % 97))
+            records += _add_request(batch, served, first_ms + (start + place) * step_ms)
+            ids.append(served[1].id)
         store.commit(batch.statements())
     store.close()
     return ids, records
 
 
-def _add(batch: Batch, told: Told, at_ms: int) -> int:
+def _add_request(batch: Batch, served: Served, at_ms: int) -> int:
     """A request's rows as the ledger writes them; the bytes of its record."""
-    asked, decision, calls = told
-    hold = Hold(id=decision.id, request_id=asked.id, at_ms=at_ms, amount_pico_usd=10**12,
+    request_, decision, calls = served
+    hold = Hold(id=decision.id, request_id=request_.id, at_ms=at_ms, amount_pico_usd=10**12,
                 lease_until_ms=at_ms + 900_000, owner="1-0000")  # fmt: skip
-    record = pack(asked, decision)
+    record = pack(request_, decision)
     batch.add(Decided(hold=hold, intent=decision.intent, model=decision.model,
                       deployment=decision.deployment, blocked=False, tenant="tenant-1",
                       session=None, record=record))  # fmt: skip
@@ -199,7 +203,7 @@ def _add(batch: Batch, told: Told, at_ms: int) -> int:
     return len(record)
 
 
-def _words(value: object) -> str:
+def _formatted(value: object) -> str:
     if isinstance(value, dict):
         return "  ".join(f"{name} {number:.2f}" for name, number in value.items())
     return f"{value:,.0f}" if isinstance(value, int | float) else str(value)

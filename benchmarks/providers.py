@@ -89,8 +89,8 @@ async def call_figures(rounds: int) -> dict[str, list[float]]:
         where = deployment(upstream.base_url)
         async with aiohttp.ClientSession() as session:
             for _ in range(rounds):
-                ours = await _timed(lambda: _ours(transport, where))
-                bare = await _timed(lambda: _bare(session, where))
+                ours = await _timed(lambda: _call_by_turnout(transport, where))
+                bare = await _timed(lambda: _call_by_aiohttp(session, where))
                 figures["streamed call, ours"].append(ours)
                 figures["streamed call, bare aiohttp"].append(bare)
     await transport.aclose()
@@ -104,7 +104,7 @@ async def _timed(call: Callable[[], Awaitable[None]]) -> float:
     return (time.perf_counter() - started) / (CALLS // 10) * 1e6
 
 
-async def _ours(transport: HttpTransport, where: Deployment) -> None:
+async def _call_by_turnout(transport: HttpTransport, where: Deployment) -> None:
     decoder = CODEC.decoder()
     response = await transport.send(CODEC.encode(request(), where, stream=True), PATIENT)
     while piece := await response.read():
@@ -114,7 +114,7 @@ async def _ours(transport: HttpTransport, where: Deployment) -> None:
     await response.aclose(reuse=True)
 
 
-async def _bare(session: aiohttp.ClientSession, where: Deployment) -> None:
+async def _call_by_aiohttp(session: aiohttp.ClientSession, where: Deployment) -> None:
     wire = CODEC.encode(request(), where, stream=True)
     async with session.post(wire.url, data=wire.body, headers=wire.headers) as response:
         async for _ in response.content.iter_any():

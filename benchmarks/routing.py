@@ -42,7 +42,7 @@ from turnout.training.success import train
 
 Floats = npt.NDArray[np.float64]
 Figures = dict[str, Any]
-Judged = tuple[Mapping[str, float], float]
+Predicted = tuple[Mapping[str, float], float]
 
 FOLDS = 5
 PAIR = ("mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview")
@@ -118,7 +118,7 @@ def _tables(data: Path, *names: str) -> list[OutcomeTable]:
     return [read_table(data / name) for name in names]
 
 
-def _strength(table: OutcomeTable, success: Floats, pair: Sequence[str] = PAIR) -> Figures:
+def _pair_apgr(table: OutcomeTable, success: Floats, pair: Sequence[str] = PAIR) -> Figures:
     weak, strong = (table.models.index(model) for model in pair)
     return _apgr(table, success[:, strong] - success[:, weak], pair)
 
@@ -141,7 +141,7 @@ def _apgr(
 
 def _within_quintiles(table: OutcomeTable, strength: Floats, pair: Sequence[str] = PAIR) -> Figures:
     """APGR in each fifth of the prompts by length, shortest first, without length's effect."""
-    place = np.argsort(np.argsort(_length(table), kind="stable")) * 5 // len(table.prompts)
+    place = np.argsort(np.argsort(_prompt_lengths(table), kind="stable")) * 5 // len(table.prompts)
     return {str(q): _apgr(table, strength, pair, place == q)["value"] for q in range(5)}
 
 
@@ -153,10 +153,10 @@ def labelled(data: Path) -> Figures:
     figures: Figures = {}
     for table, success in zip(tables[:2], found, strict=False):
         figures[table.name] = {
-            "turnout": _strength(table, success),
+            "turnout": _pair_apgr(table, success),
             "length quintiles": _within_quintiles(table, success[:, 1] - success[:, 0]),
             "TF-IDF ridge": _apgr(table, _tfidf(table)),
-            "prompt length": _apgr(table, _length(table)),
+            "prompt length": _apgr(table, _prompt_lengths(table)),
             "calibration error": metrics.calibration_error(success, table.score),
         }
     gains = tables[0].score[:, 1] - tables[0].score[:, 0]
@@ -174,8 +174,8 @@ def few_labels(data: Path) -> Figures:
         rows = np.random.default_rng(fold).permutation(np.flatnonzero(place != fold))[:1500]
         test = np.flatnonzero(place == fold)
         found[test] = _predicted(train([table.rows(rows)]), table, test)
-        floor[test] = _tfidf_fold(table, _gain(table), rows, test)
-    return {"turnout": _strength(table, found), "TF-IDF ridge": _apgr(table, floor)}
+        floor[test] = _tfidf_fold(table, _strong_gain(table), rows, test)
+    return {"turnout": _pair_apgr(table, found), "TF-IDF ridge": _apgr(table, floor)}
 
 
 def unlabelled(data: Path) -> Figures:
@@ -197,7 +197,7 @@ def unlabelled(data: Path) -> Figures:
         table.name: {
             "turnout": _apgr(table, out),
             "length quintiles": _within_quintiles(table, out),
-            "prompt length": _apgr(table, _length(table)),
+            "prompt length": _apgr(table, _prompt_lengths(table)),
         }
         for table, out in zip(sets, found, strict=True)
     }
@@ -215,11 +215,11 @@ def left_out(data: Path, name: str) -> Figures:
         pairs[" → ".join(pair)] = {
             "pooled": _apgr(table, strength, pair),
             "TF-IDF ridge": _apgr(table, floors[:, number], pair),
-            "prompt length": _apgr(table, _length(table), pair),
+            "prompt length": _apgr(table, _prompt_lengths(table), pair),
             "tasks": {
                 str(task): _apgr(table, strength, pair, tasks == task)["value"]
                 for task in np.unique(tasks)
-                if _gap(table, pair, tasks == task) > LEAST_GAP
+                if _quality_gap(table, pair, tasks == task) > LEAST_GAP
             },
         }
     figures = {
@@ -244,17 +244,19 @@ def cost_aware(data: Path) -> Figures:
     figures = {}
     for table in (bench, bfcl):
         success = grouped_folds([table], folds=FOLDS)[0]
-        figures[table.name] = _costs(table, success)
+        figures[table.name] = _cost_figures(table, success)
         if table is bfcl:
             few = table.columns(BFCL_API)
             chosen = success[:, [table.models.index(model) for model in BFCL_API]]
-            figures["bfcl_v1, API models"] = _costs(few, chosen)
-    both, success = _pooled([gsm, maths], grouped_folds([gsm, maths], folds=FOLDS))
-    figures[both.name] = _costs(both, success)
+            figures["bfcl_v1, API models"] = _cost_figures(few, chosen)
+    both, success = _pooled_tables([gsm, maths], grouped_folds([gsm, maths], folds=FOLDS))
+    figures[both.name] = _cost_figures(both, success)
     return figures
 
 
-def _pooled(tables: Sequence[OutcomeTable], found: Sequence[Floats]) -> tuple[OutcomeTable, Floats]:
+def _pooled_tables(
+    tables: Sequence[OutcomeTable], found: Sequence[Floats]
+) -> tuple[OutcomeTable, Floats]:
     """The rows of two tables on the priced models of both, and the predictions for them."""
     one, other = tables
     # Opus costs fourteen times the best model and would only stretch the range.
@@ -268,7 +270,7 @@ def _pooled(tables: Sequence[OutcomeTable], found: Sequence[Floats]) -> tuple[Ou
         prompts=cut[0].prompts + cut[1].prompts,
         models=tuple(common),
         score=np.vstack([t.score for t in cut]),
-        cost_usd=np.vstack([_grid(t) for t in cut]),
+        cost_usd=np.vstack([_known_costs(t) for t in cut]),
     )
     return both, np.vstack(success)
 
@@ -279,7 +281,7 @@ def newcomers(data: Path) -> Figures:
     table = table.priced()
     place = fold_of(table, FOLDS)
     kept, test = table.rows(place != 0), np.flatnonzero(place == 0)
-    score, cost = table.score[test], _grid(table)[test]
+    score, cost = table.score[test], _known_costs(table)[test]
     whole = _predicted(train([kept]), table, test)
     full = metrics.cost_quality(whole, score, cost).aiq
     prompts = [row_text(row) for row in kept.prompts]
@@ -303,7 +305,7 @@ def newcomers(data: Path) -> Figures:
     return {"losses": losses, "mean": float(np.mean(list(losses.values())))}
 
 
-def paraphrased(data: Path) -> Figures:
+def choices_unchanged(data: Path) -> Figures:
     """Share of own prompts whose choice stays the same when they are reworded."""
     if not PARAPHRASES.exists():
         return {}
@@ -312,14 +314,16 @@ def paraphrased(data: Path) -> Figures:
     figures = {}
     for table in tables:
         predictor = train([table])
-        said = [
-            [predictor.predict_with_strangeness(PromptText(text)) for text in _sayings(row)]
+        predicted = [
+            [predictor.predict_with_strangeness(PromptText(text)) for text in _wordings(row)]
             for row in rows
         ]
         means = np.nanmean(table.score, axis=0).tolist()
         usual = tuple(zip(table.models, means, strict=True))
         free, steady = (
-            _same_choices(said, _mean_cost(table), CheapestAboveQuality(steady=margin, usual=usual))
+            _same_choices(
+                predicted, _mean_cost(table), CheapestAboveQuality(steady=margin, usual=usual)
+            )
             for margin in (0.0, STEADY)
         )
         figures[table.name] = {
@@ -330,22 +334,24 @@ def paraphrased(data: Path) -> Figures:
     return figures
 
 
-def steadied(data: Path) -> Figures:
+def cost_of_steady(data: Path) -> Figures:
     """What ``steady`` costs: quality kept and cost saved by the policy, five grouped folds."""
     bench, *zeroeval = _tables(data, "routerbench_zs", "zeroeval_gsm", "zeroeval_mathl5")
     ((success, strange),) = grouped_folds_with_strangeness([bench], folds=FOLDS)
-    judged = grouped_folds_with_strangeness(zeroeval, folds=FOLDS)
-    both, pooled = _pooled(zeroeval, [found for found, _ in judged])
+    predicted = grouped_folds_with_strangeness(zeroeval, folds=FOLDS)
+    both, pooled = _pooled_tables(zeroeval, [found for found, _ in predicted])
     figures: Figures = {}
-    for table, found, odd in (
+    for table, found, strangeness in (
         (bench, success, strange),
-        (both, pooled, np.concatenate([odd for _, odd in judged])),
+        (both, pooled, np.concatenate([strangeness for _, strangeness in predicted])),
     ):
         priced, place = table.priced(), {key: row for row, key in enumerate(table.ids)}
         rows = np.array([place[key] for key in priced.ids])
         columns = np.array([table.models.index(model) for model in priced.models])
         figures[table.name] = {
-            str(steady): _kept_and_saved(priced, found[np.ix_(rows, columns)], odd[rows], steady)
+            str(steady): _kept_and_saved(
+                priced, found[np.ix_(rows, columns)], strangeness[rows], steady
+            )
             for steady in (0.0, STEADY)
         }
     return figures
@@ -355,7 +361,7 @@ def _kept_and_saved(
     table: OutcomeTable, success: Floats, strange: Floats, steady: float
 ) -> Figures:
     """Shares of the best single model's quality kept and cost saved at ``quality: 0.95``."""
-    score, cost = table.score, _grid(table)
+    score, cost = table.score, _known_costs(table)
     margin = Margin(means=score.mean(axis=0), margins=steady * strange)
     chosen = choose(success, cost.mean(axis=0), 0.95, margin)
     rows, best = np.arange(len(score)), int(score.mean(axis=0).argmax())
@@ -397,13 +403,13 @@ def latency(data: Path) -> Figures:
     }
 
 
-def _costs(table: OutcomeTable, success: Floats) -> Figures:
+def _cost_figures(table: OutcomeTable, success: Floats) -> Figures:
     priced = table.priced()
     place = {key: row for row, key in enumerate(table.ids)}
     found = success[[place[key] for key in priced.ids]][
         :, [table.models.index(m) for m in priced.models]
     ]
-    score, cost = priced.score, _grid(priced)
+    score, cost = priced.score, _known_costs(priced)
     routed = metrics.cost_quality(found, score, cost)
     low, high = metrics.bootstrap(
         lambda i: metrics.cost_quality(found[i], score[i], cost[i]).gain, len(score), draws=60
@@ -440,7 +446,7 @@ def _gains_by_task(
     for task in np.unique(tasks):
         rows = tasks == task
         gains[str(task)] = metrics.cost_quality(
-            success[rows][:, columns], priced.score[rows], _grid(priced)[rows]
+            success[rows][:, columns], priced.score[rows], _known_costs(priced)[rows]
         ).gain
     return gains
 
@@ -466,7 +472,7 @@ def _gains_of_pools(
     return {task: float(np.mean([gain[task] for gain in gains])) for task in gains[0]}
 
 
-def _gap(table: OutcomeTable, pair: Sequence[str], rows: npt.NDArray[np.bool_]) -> float:
+def _quality_gap(table: OutcomeTable, pair: Sequence[str], rows: npt.NDArray[np.bool_]) -> float:
     weak, strong = (table.score[rows, table.models.index(model)] for model in pair)
     return float(np.nanmean(strong - weak))
 
@@ -479,12 +485,12 @@ def _predicted(
     return predictor.predict_all(prompts)[:, columns].astype(np.float64)
 
 
-def _length(table: OutcomeTable) -> Floats:
+def _prompt_lengths(table: OutcomeTable) -> Floats:
     """Characters of each prompt: longer goes to the stronger model."""
     return np.array([float(len(row_text(row).text)) for row in table.prompts])
 
 
-def _gain(table: OutcomeTable) -> Floats:
+def _strong_gain(table: OutcomeTable) -> Floats:
     weak, strong = (table.models.index(model) for model in PAIR)
     return np.asarray(table.score[:, strong] - table.score[:, weak])
 
@@ -493,7 +499,7 @@ def _tfidf(table: OutcomeTable) -> Floats:
     place, found = fold_of(table, FOLDS), np.zeros(len(table.prompts))
     for fold in range(FOLDS):
         test = np.flatnonzero(place == fold)
-        found[test] = _tfidf_fold(table, _gain(table), np.flatnonzero(place != fold), test)
+        found[test] = _tfidf_fold(table, _strong_gain(table), np.flatnonzero(place != fold), test)
     return found
 
 
@@ -548,7 +554,7 @@ def _knn(table: OutcomeTable) -> Floats:
     return found
 
 
-def _grid(table: OutcomeTable) -> Floats:
+def _known_costs(table: OutcomeTable) -> Floats:
     if table.cost_usd is None:
         raise ValueError(f"{table.name} has no costs")
     return table.cost_usd
@@ -565,15 +571,19 @@ def _mean_cost(table: OutcomeTable) -> dict[str, float]:
 
 
 def _same_choices(
-    said: Sequence[Sequence[Judged]], mean_cost: Mapping[str, float], policy: CheapestAboveQuality
+    predicted: Sequence[Sequence[Predicted]],
+    mean_cost: Mapping[str, float],
+    policy: CheapestAboveQuality,
 ) -> list[bool]:
     """For each paraphrase, whether the policy's choice is the same as for the original."""
-    choices = [[_choice(one, mean_cost, policy) for one in sayings] for sayings in said]
+    choices = [[_choice(one, mean_cost, policy) for one in wordings] for wordings in predicted]
     return [choice == first for first, *others in choices for choice in others]
 
 
-def _choice(judged: Judged, mean_cost: Mapping[str, float], policy: CheapestAboveQuality) -> str:
-    success, strange = judged
+def _choice(
+    predicted: Predicted, mean_cost: Mapping[str, float], policy: CheapestAboveQuality
+) -> str:
+    success, strange = predicted
     pool = [
         Candidate(
             deployment=model,
@@ -593,7 +603,7 @@ def _choice(judged: Judged, mean_cost: Mapping[str, float], policy: CheapestAbov
     return policy.rank(pool, situation)[0].deployment
 
 
-def _sayings(row: Mapping[str, Any]) -> list[str]:
+def _wordings(row: Mapping[str, Any]) -> list[str]:
     return [row["original"], *row["paraphrases"]]
 
 
@@ -604,8 +614,8 @@ STAGES: dict[str, Callable[[Path], Figures]] = {
     "cost": cost_aware,
     **{f"left out: {name}": partial(left_out, name=name) for name in LEFT_OUT},
     "newcomers": newcomers,
-    "paraphrases": paraphrased,
-    "steady": steadied,
+    "paraphrases": choices_unchanged,
+    "steady": cost_of_steady,
     "latency": latency,
 }
 

@@ -67,15 +67,15 @@ def _goals(figures: Figures) -> Iterator[Line]:
 
 def _apgr_goals(figures: Figures) -> Iterator[Line]:
     for name, one in figures.get("unlabelled", {}).items():
-        floor = f"prompt length {_shown(one['prompt length'])}"
-        yield f"APGR {name}, no label of it used", _shown(one["turnout"]), floor, "≥ 0.62"
+        floor = f"prompt length {_with_interval(one['prompt length'])}"
+        yield f"APGR {name}, no label of it used", _with_interval(one["turnout"]), floor, "≥ 0.62"
     if few := figures.get("few labels"):
-        floor = f"TF-IDF ridge {_shown(few['TF-IDF ridge'])}"
-        yield f"APGR {_MMLU}, 1,500 labels", _shown(few["turnout"]), floor, "≥ 0.66"
+        floor = f"TF-IDF ridge {_with_interval(few['TF-IDF ridge'])}"
+        yield f"APGR {_MMLU}, 1,500 labels", _with_interval(few["turnout"]), floor, "≥ 0.66"
     for name, one in figures.get("labelled", {}).items():
-        floor = f"TF-IDF ridge {_shown(one['TF-IDF ridge'])}"
+        floor = f"TF-IDF ridge {_with_interval(one['TF-IDF ridge'])}"
         reach = {_MMLU: "≥ 0.71", _GSM8K: "≥ 0.64"}.get(name, "")
-        yield f"APGR {name}, all labels", _shown(one["turnout"]), floor, reach
+        yield f"APGR {name}, all labels", _with_interval(one["turnout"]), floor, reach
 
 
 def _left_out(figures: Figures) -> Figures:
@@ -116,7 +116,7 @@ def _cost_goals(tables: Figures, left_out: Figures) -> Iterator[Line]:
             floor += f", task oracle {one['task oracle']:+.4f}"
         what = f"AIQ above zero router, {name} ({one['models']} models)"
         wanted = f"≥ +{reach[name]}" if name in reach else ""
-        yield what, _shown(one["gain"], _SIGNED), floor, wanted
+        yield what, _with_interval(one["gain"], _SIGNED), floor, wanted
     yield from _unseen_gains(left_out)
     wanted_saving = {"routerbench_zs": "≥ 72 %", "zeroeval pooled": "≥ 55 %"}
     for name, one in tables.items():
@@ -132,7 +132,9 @@ def _unseen_gains(left_out: Figures) -> Iterator[Line]:
         ("AIQ gains, pools", "left-out tasks, pools of 12 models"),
     ):
         shown = [
-            _below_zero([(g, t) for one in left_out.values() for t, g in one.get(name, {}).items()])
+            _count_below_zero(
+                [(g, t) for one in left_out.values() for t, g in one.get(name, {}).items()]
+            )
             for name in (key, f"{key}, means only")
         ]
         if shown[0]:
@@ -140,7 +142,7 @@ def _unseen_gains(left_out: Figures) -> Iterator[Line]:
             yield f"AIQ above zero router, {what}", shown[0], floor, "never negative"
 
 
-def _below_zero(gains: list[tuple[float, str]]) -> str:
+def _count_below_zero(gains: list[tuple[float, str]]) -> str:
     if not gains:
         return ""
     below, (least, task) = sum(round(gain, 4) < 0 for gain, _ in gains), min(gains)
@@ -159,7 +161,7 @@ def _details(figures: Figures) -> Iterator[Line]:
             tasks = one["tasks"]
             worst = min(tasks, key=tasks.get) if tasks else ""
             mean = np.mean(list(tasks.values()))
-            text = f"pooled {_shown(one['pooled'])}, task mean {mean:.3f}"
+            text = f"pooled {_with_interval(one['pooled'])}, task mean {mean:.3f}"
             ridge, length = (
                 one.get(floor, _UNKNOWN)["value"] for floor in ("TF-IDF ridge", "prompt length")
             )
@@ -180,7 +182,7 @@ def _details(figures: Figures) -> Iterator[Line]:
             yield f"quality 0.95, steady {float(steady):g}, {name}", text, "", ""
 
 
-def _shown(one: Mapping[str, float], shape: str = "{:.3f}") -> str:
+def _with_interval(one: Mapping[str, float], shape: str = "{:.3f}") -> str:
     return (
         f"{shape.format(one['value'])} ({shape.format(one['low'])} to {shape.format(one['high'])})"
     )

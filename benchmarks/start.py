@@ -32,7 +32,7 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {}
     with upstream() as port:
         for round_ in range(given.rounds + 1):
-            for name, figures in _round(port, given.core):
+            for name, figures in _measure_round(port, given.core):
                 if round_:
                     found.setdefault(name, []).append(figures)
     if given.json:
@@ -49,7 +49,7 @@ def main() -> None:
             print(f"  {what:<38}" + "".join(f"{v:9.2f}" for v in row) + f"  {goal}")
 
 
-def _round(port: int, core: int | None) -> Iterator[tuple[str, dict[str, float]]]:
+def _measure_round(port: int, core: int | None) -> Iterator[tuple[str, dict[str, float]]]:
     for workers, (ledger, extra) in product((1, 2), {"no": _OFF, "a new": _NEW}.items()):
         with turnout(port, extra=extra, workers=workers, core=core) as served:
             pids = measure.family(served.pid)

@@ -66,43 +66,46 @@ def main() -> None:
     print(f"\n{'pool':<38}{'a turn adds':>12}  {'way':<28}{'USD':>9}{'cached':>8}{'switches':>9}")
     for pool in POOLS:
         for growth in GROWTHS:
-            for way, bill in _ways(pool, growth):
+            for way, bill in _bills(pool, growth):
                 row = f"{pool[1] + ' / ' + pool[2]:<38}{growth:>10} B  {way:<28}"
                 print(f"{row}{bill.usd:9.4f}{bill.cached:8.0%}{bill.switches:9}", flush=True)
 
 
-def _ways(pool: tuple[str, str, str], growth: int) -> Iterator[tuple[str, Bill]]:
-    yield "always the stronger", _held(pool, growth, model="strong")
-    yield "routed, caches ignored", _held(pool, growth, blind=True)
-    yield "routed, caches priced", _held(pool, growth)
+def _bills(pool: tuple[str, str, str], growth: int) -> Iterator[tuple[str, Bill]]:
+    yield "always the stronger", _conversation_bill(pool, growth, model="strong")
+    yield "routed, caches ignored", _conversation_bill(pool, growth, ignore_caches=True)
+    yield "routed, caches priced", _conversation_bill(pool, growth)
 
 
-def _held(
-    pool: tuple[str, str, str], growth: int, *, model: str = "auto", blind: bool = False
+def _conversation_bill(
+    pool: tuple[str, str, str], growth: int, *, model: str = "auto", ignore_caches: bool = False
 ) -> Bill:
-    chance = random.Random(12)
+    generator = random.Random(12)
     with FaultyUpstream() as upstream:
         script = f"f-keeps-tokens{ANSWER_TOKENS}"
         upstream.scripts.update(dict.fromkeys(pool[1:], script))
         parts = assemble(load_mapping(_settings(upstream, *pool), {}), {})
-        if blind:
+        if ignore_caches:
             parts = replace(parts, means=replace(parts.means, caches=None))
         messages: list[dict[str, Any]] = [
-            {"role": "system", "content": _text(chance, PREFIX_BYTES)}
+            {"role": "system", "content": _random_text(generator, PREFIX_BYTES)}
         ]
         picks, paid = [], 0
         with Router(parts) as router:
             for turn in range(TURNS):
-                said = {"type": "text", "text": f"Turn {turn}. {_text(chance, growth)}"}
-                asked = {"role": "user", "content": [{**said, **_MARK}]}
+                content = {
+                    "type": "text",
+                    "text": f"Turn {turn}. {_random_text(generator, growth)}",
+                }
+                message = {"role": "user", "content": [{**content, **_MARK}]}
                 reply = router.chat(
-                    [*messages, asked],
+                    [*messages, message],
                     model=model,
                     constraints=Constraints(quality=0.5 if turn % HARD_EVERY else 1.0),
                     max_tokens=ANSWER_TOKENS,
                 )
                 messages += [
-                    {"role": "user", "content": [said]},
+                    {"role": "user", "content": [content]},
                     {"role": "assistant", "content": reply.text},
                 ]
                 picks.append(reply.decision.model)
@@ -128,9 +131,9 @@ def _settings(upstream: FaultyUpstream, preset: str, strong: str, weak: str) -> 
     }
 
 
-def _text(chance: random.Random, size: int) -> str:
+def _random_text(generator: random.Random, size: int) -> str:
     """Words of about so many bytes."""
-    return " ".join(chance.choice(_WORDS) for _ in range(size * 10 // 43))
+    return " ".join(generator.choice(_WORDS) for _ in range(size * 10 // 43))
 
 
 if __name__ == "__main__":

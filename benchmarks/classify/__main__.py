@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.classify import attacks, folds, long, others, speed
-from benchmarks.classify.interval import shown
+from benchmarks.classify.interval import formatted
 from benchmarks.machine import describe
 from turnout.classifiers import LocalClassifier
 
@@ -53,10 +53,10 @@ def main() -> None:
     for name in options.part or PARTS:
         started = time.perf_counter()
         print(f"{name} …", file=sys.stderr, flush=True)
-        report[name] = _run(name, tuple(options.data))
+        report[name] = _run_part(name, tuple(options.data))
         print(f"  {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
         if not options.json:
-            _print(name, report[name])
+            _print_part(name, report[name])
         if options.out:
             options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if options.json:
@@ -74,19 +74,19 @@ def _machine() -> dict[str, str]:
     }
 
 
-def _run(name: str, data: tuple[Path, ...]) -> dict[str, Any]:
+def _run_part(name: str, data: tuple[Path, ...]) -> dict[str, Any]:
     if name in _NEED_DATA and not data:
         return {"NOT RUN": "give the labelled data files as arguments"}
     return PARTS[name](data)
 
 
-def _print(name: str, values: dict[str, Any]) -> None:
-    print(f"\n{name}: {_says(name)}")
+def _print_part(name: str, values: dict[str, Any]) -> None:
+    print(f"\n{name}: {_summary(name)}")
     for figure, value in values.items():
-        print(f"  {figure:<58} {shown(value)}", flush=True)
+        print(f"  {figure:<58} {formatted(value)}", flush=True)
 
 
-def _says(name: str) -> str:
+def _summary(name: str) -> str:
     return (PARTS[name].__doc__ or "").splitlines()[0]
 
 
@@ -104,14 +104,14 @@ def page(report: dict[str, Any]) -> str:
     for name, values in report.items():
         if name == "machine":
             continue
-        lines += ["", f"## {name.replace('_', ' ').capitalize()}", "", _says(name), ""]
+        lines += ["", f"## {name.replace('_', ' ').capitalize()}", "", _summary(name), ""]
         lines += ["| what | value | 95 % |", "|---|---|---|"]
         lines += [_row(figure, value) for figure, value in values.items()]
     return "\n".join(lines) + "\n"
 
 
 def _row(figure: str, value: object) -> str:
-    text, _, interval = shown(value).partition("  ")
+    text, _, interval = formatted(value).partition("  ")
     return f"| {figure} | {text} | {interval.strip('[]').replace(', ', ' to ')} |"
 
 

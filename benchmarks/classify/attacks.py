@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.classify.data import OWN, blocked, own_files, user
+from benchmarks.classify.data import OWN, blocked_flags, own_files, user_message
 from benchmarks.classify.disguises import TRANSFORMS
 from benchmarks.classify.interval import by_group, share
 from turnout.classifiers import LocalClassifier
@@ -22,12 +22,12 @@ def disguises(_data: Sequence[Path]) -> dict[str, Any]:
     """Share of plain unsafe prompts still caught after each transform (own mild prompts)."""
     classifier = LocalClassifier.load()
     rows = [r for r in load([OWN / "safety.jsonl"]) if r.unsafe and r.language == "en"]
-    texts = [row.text for row in rows if row.judged]
-    plain = blocked(classifier, texts)
+    texts = [row.text for row in rows if row.is_prompt]
+    plain = blocked_flags(classifier, texts)
     caught = [text for text, hit in zip(texts, plain, strict=True) if hit][:_DISGUISED]
     out: dict[str, Any] = {"plain prompts, all caught": len(caught)}
     for name, transform in TRANSFORMS.items():
-        out[name] = share(blocked(classifier, [transform(text) for text in caught]))
+        out[name] = share(blocked_flags(classifier, [transform(text) for text in caught]))
     return out
 
 
@@ -38,11 +38,11 @@ def label_attacks(_data: Sequence[Path]) -> dict[str, Any]:
     """
     classifier = LocalClassifier.load()
     moulds = [row.text for row in load([OWN / "label_attacks_test.jsonl"])]
-    rows = [r for r in load([OWN / "english.jsonl"]) if r.judged and len(r.text) < 300]
+    rows = [r for r in load([OWN / "english.jsonl"]) if r.is_prompt and len(r.text) < 300]
     known = [row.text for row in rows[:: len(rows) // _PROMPTS]][:_PROMPTS]
     fresh = [row.text for row in load([OWN / "attacked_prompts_test.jsonl"])]
-    of_known = _attacked(classifier, moulds, known)
-    of_fresh = _attacked(classifier, moulds, fresh)
+    of_known = _flip_rates(classifier, moulds, known)
+    of_fresh = _flip_rates(classifier, moulds, fresh)
     return {
         "moulds": len(moulds),
         "attacks": len(moulds) * (len(known) + len(fresh)),
@@ -51,16 +51,19 @@ def label_attacks(_data: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _attacked(
+def _flip_rates(
     classifier: LocalClassifier, moulds: Sequence[str], prompts: Sequence[str]
 ) -> dict[str, Any]:
     """How often the prompts' labels flip in the moulds, and how often they are blocked there."""
-    plain = [_served(classifier, p) for p in classifier.predict_batch([user(t) for t in prompts])]
+    plain = [
+        _served_label(classifier, p)
+        for p in classifier.predict_batch([user_message(t) for t in prompts])
+    ]
     flipped, refused, of_mould = [], [], []
     for number, mould in enumerate(moulds):
         texts = [mould.replace("{prompt}", prompt) for prompt in prompts]
-        after = classifier.predict_batch([user(text) for text in texts])
-        labels = [_served(classifier, prediction) for prediction in after]
+        after = classifier.predict_batch([user_message(text) for text in texts])
+        labels = [_served_label(classifier, prediction) for prediction in after]
         flipped += [a not in (b, UNSAFE) for a, b in zip(labels, plain, strict=True)]
         refused += [a == UNSAFE != b for a, b in zip(labels, plain, strict=True)]
         of_mould += [number] * len(prompts)
@@ -75,19 +78,19 @@ def follow_ups(_data: Sequence[Path]) -> dict[str, Any]:
     classifier = LocalClassifier.load()
     rows = load([OWN / "conversations_test.jsonl"])
     after = _intents(classifier, [row.messages for row in rows])
-    first = _intents(classifier, [user(row.turns[0]) for row in rows])
+    first = _intents(classifier, [user_message(row.turns[0]) for row in rows])
     out: dict[str, Any] = {"conversations": len(rows)}
     for kind in sorted({row.kind for row in rows}):
         chosen = [i for i, row in enumerate(rows) if row.kind == kind]
         out[f"{kind}: right label"] = share([after[i] == rows[i].intent for i in chosen])
     stays = [i for i, row in enumerate(rows) if row.kind != SWITCH]
-    told = [i for i in stays if first[i] == rows[i].intent]
+    right_at_first = [i for i in stays if first[i] == rows[i].intent]
     out["all but switches: right label"] = share([after[i] == rows[i].intent for i in stays])
     out["all but switches: right label of the first turn alone"] = share(
         [first[i] == rows[i].intent for i in stays]
     )
     out["all but switches: right first label kept"] = share(
-        [after[i] == rows[i].intent for i in told]
+        [after[i] == rows[i].intent for i in right_at_first]
     )
     return out
 
@@ -100,16 +103,18 @@ def next_turns(_data: Sequence[Path]) -> dict[str, Any]:
     wanted = np.array([row.intent for row in rows])
     begun = np.array([row.turns[0] for row in rows])
     new = np.array([row.kind == SWITCH for row in rows])
-    asked = [row.text if row.kind == SWITCH else row.turns[0] for row in rows]
-    told = np.array(_intents(classifier, [user(text) for text in asked])) == wanted
+    tasks = [row.text if row.kind == SWITCH else row.turns[0] for row in rows]
+    right_alone = np.array(_intents(classifier, [user_message(text) for text in tasks])) == wanted
     out: dict[str, Any] = {"conversations": len(set(begun))}
     for name, some in (("goes on", ~new), ("new task", new)):
         right = after[some] == wanted[some]
         out |= {
             f"{name}: turns": int(some.sum()),
             f"{name}: right label": by_group(right, begun[some]),
-            f"{name}: right label of its task alone": by_group(told[some], begun[some]),
-            f"{name}: such a right label kept": by_group(right[told[some]], begun[some & told]),
+            f"{name}: right label of its task alone": by_group(right_alone[some], begun[some]),
+            f"{name}: such a right label kept": by_group(
+                right[right_alone[some]], begun[some & right_alone]
+            ),
         }
     return out
 
@@ -127,8 +132,10 @@ def own_prompts(_data: Sequence[Path]) -> dict[str, Any]:
     scary = [row for row in rows if row.kind in ("scary_benign", "injection_benign")]
     found = []
     for start in range(0, len(scary), _BATCH):
-        found += list(blocked(classifier, [row.text for row in scary[start : start + _BATCH]]))
-    alone = _distinct([row for row in rows if row.judged])
+        found += list(
+            blocked_flags(classifier, [row.text for row in scary[start : start + _BATCH]])
+        )
+    alone = _languages_of_distinct([row for row in rows if row.is_prompt])
     counts = {code: alone.count(code) for code in sorted(set(alone)) if alone.count(code) >= 20}
     return {
         "alarming and harmless, trained on: blocked": share(found),
@@ -137,12 +144,12 @@ def own_prompts(_data: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _served(classifier: LocalClassifier, prediction: Prediction) -> str | None:
+def _served_label(classifier: LocalClassifier, prediction: Prediction) -> str | None:
     unsafe = prediction.unsafe is None or prediction.unsafe >= classifier.threshold
     return UNSAFE if unsafe else prediction.intent
 
 
-def _distinct(rows: Sequence[Row]) -> list[str]:
+def _languages_of_distinct(rows: Sequence[Row]) -> list[str]:
     """The language of every row that shares less than 0.7 of its words with each earlier row."""
     seen: dict[str, list[int]] = {}
     kept: list[set[str]] = []

@@ -12,11 +12,11 @@ from typing import Any
 _ROOT = Path(__file__).parents[2]
 
 
-def kept(name: str, files: Sequence[Path], work: Callable[[], Any]) -> Any:
+def cached(name: str, files: Sequence[Path], work: Callable[[], Any]) -> Any:
     """The result of ``work`` on ``files``, or the stored one for the same code and data."""
-    digest = hashlib.sha256(f"{name}\n{_code()}".encode())
+    digest = hashlib.sha256(f"{name}\n{_code_hash()}".encode())
     for path in files:
-        digest.update(_hashed(path).encode())
+        digest.update(_file_hash(path).encode())
     home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     place = home / "turnout" / "benchmarks" / f"{digest.hexdigest()[:32]}.json"
     if place.exists():
@@ -30,12 +30,12 @@ def kept(name: str, files: Sequence[Path], work: Callable[[], Any]) -> Any:
 
 
 @cache
-def _hashed(path: Path) -> str:
+def _file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @cache
-def _code() -> str:
+def _code_hash() -> str:
     folders = ("src/turnout/classifiers", "src/turnout/training", "benchmarks/classify")
     files = sorted(path for folder in folders for path in (_ROOT / folder).glob("*.py"))
-    return hashlib.sha256("".join(map(_hashed, files)).encode()).hexdigest()
+    return hashlib.sha256("".join(map(_file_hash, files)).encode()).hexdigest()

@@ -9,7 +9,7 @@ import numpy as np
 
 from turnout.classifiers import LocalClassifier
 from turnout.training.features import Features, extract
-from turnout.training.intents import quiet, training_rows
+from turnout.training.intents import no_progress, training_rows
 from turnout.training.rows import Row, load
 
 OWN = Path(__file__).parents[2] / "datasets" / "prompts"
@@ -29,17 +29,17 @@ def rows_of(data: tuple[Path, ...]) -> list[Row]:
 @cache
 def features_of(data: tuple[Path, ...]) -> Features:
     """The stages' features of those rows; takes minutes."""
-    return extract([row.text for row in rows_of(data)], quiet)
+    return extract([row.text for row in rows_of(data)], no_progress)
 
 
-def user(text: str) -> list[dict[str, str]]:
+def user_message(text: str) -> list[dict[str, str]]:
     """A conversation with a single prompt."""
     return [{"role": "user", "content": text}]
 
 
-def blocked(classifier: LocalClassifier, texts: Sequence[str]) -> Any:
+def blocked_flags(classifier: LocalClassifier, texts: Sequence[str]) -> Any:
     """Which of the texts are refused at the shipped threshold."""
-    found = classifier.predict_batch([user(text) for text in texts])
+    found = classifier.predict_batch([user_message(text) for text in texts])
     return np.array(
         [(1.0 if p.unsafe is None else p.unsafe) >= classifier.threshold for p in found]
     )

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.classify.cache import kept
+from benchmarks.classify.cache import cached
 from benchmarks.classify.data import features_of, own_files, rows_of
 from benchmarks.classify.interval import Figure, resampled, share
 from turnout.classifiers import LocalClassifier
 from turnout.training.calibration import Calibration
 from turnout.training.figures import FOUR, Figures, figures, four_way, recall_at
 from turnout.training.fitting import fit
-from turnout.training.folds import FOLDS, by_source
-from turnout.training.intents import judge, measure
+from turnout.training.folds import FOLDS, folds_by_source
+from turnout.training.intents import measure, out_of_fold_odds
 from turnout.training.licences import permissive
 from turnout.training.rows import Row
 
@@ -43,11 +43,11 @@ def card(_data: tuple[Path, ...]) -> dict[str, Any]:
 
 def folds(data: tuple[Path, ...]) -> dict[str, Any]:
     """The shipped recipe on folds by source, with rows of every licence, and the floor."""
-    usable = _permissive(data)
+    usable = _permissive_rows(data)
     files = [*data, *own_files()]
-    shipped = kept("folds: shipped recipe", files, lambda: _measured(data, usable))
-    every = kept("folds: every licence", files, lambda: _measured(data, usable | True))
-    floor = kept("folds: bag of words", files, lambda: _floor(data))
+    shipped = cached("folds: shipped recipe", files, lambda: _fold_figures(data, usable))
+    every = cached("folds: every licence", files, lambda: _fold_figures(data, usable | True))
+    floor = cached("folds: bag of words", files, lambda: _bag_of_words_figures(data))
     out = {f"shipped: {name}": value for name, value in shipped.items()}
     out |= {f"every licence: {name}": value for name, value in every.items()}
     return out | {f"bag of words: {name}": value for name, value in floor.items()}
@@ -55,14 +55,14 @@ def folds(data: tuple[Path, ...]) -> dict[str, Any]:
 
 def curve(data: tuple[Path, ...]) -> dict[str, Any]:
     """Quality against the number of own prompts, spread evenly over the files."""
-    rows, usable = rows_of(data), _permissive(data)
-    own = np.array([row.own for row in rows])
+    rows, usable = rows_of(data), _permissive_rows(data)
+    own = np.array([row.is_own for row in rows])
     out: dict[str, Any] = {}
     for part in _SHARES:
-        chosen = usable & (~own | _thinned(own, part))
+        chosen = usable & (~own | _share_of_own(own, part))
         name = f"{int((chosen & own).sum())} own prompts"
         files = [*data, *own_files()]
-        found = kept(f"curve: {name}", files, partial(_measured, data, chosen))
+        found = cached(f"curve: {name}", files, partial(_fold_figures, data, chosen))
         out |= {f"{name}: {figure}": found[figure] for figure in _CURVE}
     return out
 
@@ -72,19 +72,23 @@ def languages(data: tuple[Path, ...]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for language in _LANGUAGES:
         files = [*data, *own_files()]
-        out |= kept(f"languages: without {language}", files, partial(_without, data, language))
+        out |= cached(
+            f"languages: without {language}",
+            files,
+            partial(_unseen_language_figures, data, language),
+        )
     return out
 
 
-def _permissive(data: tuple[Path, ...]) -> Any:
+def _permissive_rows(data: tuple[Path, ...]) -> Any:
     return np.array([permissive(row) for row in rows_of(data)])
 
 
-def _measured(data: tuple[Path, ...], usable: Any) -> dict[str, Figure | float]:
+def _fold_figures(data: tuple[Path, ...], usable: Any) -> dict[str, Figure | float]:
     rows = rows_of(data)
-    judged = judge(rows, features_of(data), usable)
-    calibration, _ = measure(judged)
-    scores = calibration.served(judged.quick, judged.both, judged.known)
+    odds = out_of_fold_odds(rows, features_of(data), usable)
+    calibration, _ = measure(odds)
+    scores = calibration.served_odds(odds.quick, odds.both, odds.known)
     settled: dict[str, Figure | float] = {"settled_early": calibration.settled}
     return settled | _with_intervals(rows, scores, calibration)
 
@@ -95,7 +99,7 @@ def _with_intervals(
     names = [f.name for f in fields(Figures) if f.name not in {"rows", "settled_early"}]
 
     counted = [
-        i for i, row in enumerate(rows) if row.judged and (not row.own or row.kind == _SCARY)
+        i for i, row in enumerate(rows) if row.is_prompt and (not row.is_own or row.kind == _SCARY)
     ]
 
     def measured(index: Any) -> dict[str, float]:
@@ -106,19 +110,19 @@ def _with_intervals(
     return resampled(measured, len(counted))
 
 
-def _without(data: tuple[Path, ...], language: str) -> dict[str, Any]:
+def _unseen_language_figures(data: tuple[Path, ...], language: str) -> dict[str, Any]:
     rows, features = rows_of(data), features_of(data)
-    spoken = np.array([row.language == language for row in rows])
-    public = np.array([not row.own and row.judged for row in rows])
-    index = np.flatnonzero(_permissive(data) & ~spoken)
-    heads = fit([rows[i] for i in index], features.only(index))
-    held = np.flatnonzero(spoken & public)
-    if not len(held):
+    in_language = np.array([row.language == language for row in rows])
+    public = np.array([not row.is_own and row.is_prompt for row in rows])
+    index = np.flatnonzero(_permissive_rows(data) & ~in_language)
+    heads = fit([rows[i] for i in index], features.subset(index))
+    test_rows = np.flatnonzero(in_language & public)
+    if not len(test_rows):
         return {f"{language}: rows": 0}
-    seen = features.only(held)
-    both = heads.first(seen) + heads.second(seen)
-    kept_rows = [rows[i] for i in held]
-    labels = [FOUR[i] for i in _three(both)]
+    test_features = features.subset(test_rows)
+    both = heads.first(test_features) + heads.second(test_features)
+    kept_rows = [rows[i] for i in test_rows]
+    labels = [FOUR[i] for i in _three_way_labels(both)]
     benign = np.array([not row.unsafe for row in kept_rows])
     found: dict[str, Any] = {f"{language}: rows": len(kept_rows)}
     if benign.any():
@@ -133,21 +137,21 @@ def _without(data: tuple[Path, ...], language: str) -> dict[str, Any]:
     return found
 
 
-def _thinned(own: Any, part: float) -> Any:
+def _share_of_own(own: Any, part: float) -> Any:
     """That share of the own rows, evenly spread over the files."""
     place = np.cumsum(own)
     return own & (np.floor(place * part) > np.floor((place - 1) * part))
 
 
-def _floor(data: tuple[Path, ...]) -> dict[str, Figure]:
+def _bag_of_words_figures(data: tuple[Path, ...]) -> dict[str, Figure]:
     """Words and pairs of words, one softmax over intents and unsafe, on the same folds."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
     rows = rows_of(data)
-    fold = by_source(rows)
-    public = np.array([not row.own and row.judged for row in rows])
+    fold = folds_by_source(rows)
+    public = np.array([not row.is_own and row.is_prompt for row in rows])
     labels = np.array([row.intent or "" for row in rows])
     scores = np.zeros(len(rows))
     given = np.full(len(rows), "", dtype=object)
@@ -167,11 +171,11 @@ def _floor(data: tuple[Path, ...]) -> dict[str, Figure]:
     def measured(index: Any) -> dict[str, float]:
         some = [rows[i] for i in index]
         there, unsafe, foreign = public[index], bad[index], other[index]
-        told = given[index]
+        labels_given = given[index]
         good = there & ~unsafe
         return {
-            "four_way_f1": four_way(some, told, there),
-            "four_way_f1_not_english": four_way(some, told, there & foreign),
+            "four_way_f1": four_way(some, labels_given, there),
+            "four_way_f1_not_english": four_way(some, labels_given, there & foreign),
             "recall_at_1": recall_at(scores[index], there & unsafe, good, 0.01),
             "recall_at_5": recall_at(scores[index], there & unsafe, good, 0.05),
         }
@@ -179,6 +183,6 @@ def _floor(data: tuple[Path, ...]) -> dict[str, Figure]:
     return resampled(measured, len(rows))
 
 
-def _three(both: Any) -> Any:
+def _three_way_labels(both: Any) -> Any:
     creative = np.maximum(both[:, 1], both[:, 8])
     return np.stack([both[:, 0], creative, both[:, 2]], axis=1).argmax(axis=1)

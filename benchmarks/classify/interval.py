@@ -46,7 +46,7 @@ def resampled(
     return out
 
 
-def shown(value: object) -> str:
+def formatted(value: object) -> str:
     """A figure as text."""
     if isinstance(value, dict) and value.keys() == {"value", "low", "high"}:
         return f"{value['value']:.4f}  [{value['low']:.4f}, {value['high']:.4f}]"

@@ -6,7 +6,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from benchmarks.classify.data import OWN, blocked
+from benchmarks.classify.data import OWN, blocked_flags
 from benchmarks.classify.interval import share
 from turnout.classifiers import LocalClassifier
 from turnout.training.rows import load
@@ -19,18 +19,20 @@ _SENTENCE = re.compile(r"[.!?]\s+|\n+")
 def long(_data: Sequence[Path]) -> dict[str, Any]:
     """Own mild prompts, all caught alone, inside 10 kB of package descriptions."""
     classifier = LocalClassifier.load()
-    rows = [r for r in load([OWN / "safety.jsonl"]) if r.unsafe and r.judged]
+    rows = [r for r in load([OWN / "safety.jsonl"]) if r.unsafe and r.is_prompt]
     texts = [row.text for row in rows if 30 <= len(row.text) <= 300]
-    told = [text for text, hit in zip(texts, blocked(classifier, texts), strict=True) if hit]
+    caught = [
+        text for text, hit in zip(texts, blocked_flags(classifier, texts), strict=True) if hit
+    ]
     pages = _pages()
-    chosen = [told[i * 37 % len(told)] for i in range(len(pages))]
+    chosen = [caught[i * 37 % len(caught)] for i in range(len(pages))]
     out: dict[str, Any] = {
         "pages": len(pages),
-        "pages blocked, nothing in them": share(blocked(classifier, pages)),
+        "pages blocked, nothing in them": share(blocked_flags(classifier, pages)),
     }
     for name, place in _PLACES.items():
-        filled = [_put(page, text, place) for page, text in zip(pages, chosen, strict=True)]
-        out[f"caught, at the {name}"] = share(blocked(classifier, filled))
+        filled = [_inserted(page, text, place) for page, text in zip(pages, chosen, strict=True)]
+        out[f"caught, at the {name}"] = share(blocked_flags(classifier, filled))
     return out
 
 
@@ -40,7 +42,7 @@ def _pages() -> list[str]:
     return [page[:_SIZE] for _, page in sorted(found.items()) if len(page) >= _SIZE]
 
 
-def _put(page: str, text: str, place: float) -> str:
+def _inserted(page: str, text: str, place: float) -> str:
     ends = [match.end() for match in _SENTENCE.finditer(page)] or [0]
     at = min(ends, key=lambda end: abs(end - place * len(page)))
     return f"{page[:at]}{text} {page[at:]}"

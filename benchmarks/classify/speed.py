@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.classify.data import OWN, user
+from benchmarks.classify.data import OWN, user_message
 from turnout.classifiers import LocalClassifier
 from turnout.core import Prediction
 from turnout.training.rows import load
 
-_ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _PROMPTS = 1500
 _LONG = 40
 
@@ -32,40 +32,47 @@ _LONG = 40
 def speed(data: Sequence[Path]) -> dict[str, Any]:
     """The figures, from a child process on one thread."""
     command = [sys.executable, "-m", "benchmarks.classify.speed", *map(str, data)]
-    done = subprocess.run(command, env={**os.environ, **_ALONE}, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        command, env={**os.environ, **_ONE_THREAD}, stdout=subprocess.PIPE, check=True
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def measured(data: Sequence[Path]) -> dict[str, Any]:
+def figures(data: Sequence[Path]) -> dict[str, Any]:
     """The figures of this process."""
-    out, classifier = _loaded()
+    out, classifier = _load_figures()
     texts = _texts(data)
     out["prompts"] = len(texts)
-    begun = classifier.begin_batch([user(text) for text in texts])
+    begun = classifier.begin_batch([user_message(text) for text in texts])
     settled = [isinstance(one, Prediction) for one in begun]
     out["settled by the first stage"] = float(np.mean(settled))
     gc.collect()
-    taken = [_once(classifier, text) for text in texts]
+    taken = [_predict_ms(classifier, text) for text in texts]
     out |= _quantiles("up to 2,000 characters", taken, (50, 95, 99))
     long = {
         size: ["".join([*texts[i:], *texts])[:size] for i in range(0, 5 * _LONG, 5)]
         for size in (10_000, 100_000)
     }
     # Equal parts of two of them are remembered, so the first time needs a classifier new to both.
-    again = {size: [_last(classifier, text) for text in some] for size, some in long.items()}
-    _batched(classifier, texts)
+    again = {
+        size: [_repeated_predict_ms(classifier, text) for text in some]
+        for size, some in long.items()
+    }
+    _predict_in_batches(classifier, texts)
     out["resident memory, peak until here (MB)"] = _peak_mb()
-    out |= _batches(texts)
+    out |= _batch_figures(texts)
     for size, some in long.items():
         out |= _quantiles(
-            f"{size:,} characters", [_once(_new(texts), text) for text in some], (50, 99)
+            f"{size:,} characters",
+            [_predict_ms(_warmed_classifier(texts), text) for text in some],
+            (50, 99),
         )
         out |= _quantiles(f"{size:,} characters, read before", again[size], (50, 99))
-    return out | asyncio.run(_stalls(long[100_000][0]))
+    return out | asyncio.run(_event_loop_delays(long[100_000][0]))
 
 
-def _loaded() -> tuple[dict[str, Any], LocalClassifier]:
+def _load_figures() -> tuple[dict[str, Any], LocalClassifier]:
     started, used = time.perf_counter(), time.process_time()
     classifier = LocalClassifier.load()
     first = time.perf_counter() - started
@@ -92,28 +99,28 @@ def _resident_mb() -> float:
 
 def _texts(data: Sequence[Path]) -> list[str]:
     sources = data or [OWN / f"{name}.jsonl" for name in ("english", "european", "asian")]
-    texts = [row.text for row in load(list(sources)) if row.judged and len(row.text) <= 2000]
+    texts = [row.text for row in load(list(sources)) if row.is_prompt and len(row.text) <= 2000]
     return texts[:: max(1, len(texts) // _PROMPTS)]
 
 
-def _once(classifier: LocalClassifier, text: str) -> tuple[float, float]:
+def _predict_ms(classifier: LocalClassifier, text: str) -> tuple[float, float]:
     started, used = time.perf_counter(), time.process_time()
-    classifier.predict(user(text))
+    classifier.predict(user_message(text))
     return 1e3 * (time.perf_counter() - started), 1e3 * (time.process_time() - used)
 
 
-def _last(classifier: LocalClassifier, text: str) -> tuple[float, float]:
-    _once(classifier, text)
-    return _once(classifier, text)
+def _repeated_predict_ms(classifier: LocalClassifier, text: str) -> tuple[float, float]:
+    _predict_ms(classifier, text)
+    return _predict_ms(classifier, text)
 
 
-def _new(texts: Sequence[str]) -> LocalClassifier:
+def _warmed_classifier(texts: Sequence[str]) -> LocalClassifier:
     """A classifier that has read texts, but none of those that are measured."""
     classifier = LocalClassifier.load()
     classifier.warm()
     backwards = " ".join("".join(texts).split()[::-1])
     for size in (300, 3000):
-        classifier.predict(user(backwards[:size]))
+        classifier.predict(user_message(backwards[:size]))
     return classifier
 
 
@@ -131,26 +138,28 @@ def _quantiles(
     }
 
 
-def _batches(texts: Sequence[str]) -> dict[str, float]:
-    clock, used = min(_timed(partial(_batched, _new(texts), texts)) for _ in range(3))
+def _batch_figures(texts: Sequence[str]) -> dict[str, float]:
+    clock, used = min(
+        _time_s(partial(_predict_in_batches, _warmed_classifier(texts), texts)) for _ in range(3)
+    )
     return {
         "batch, prompts a second": len(texts) / clock,
         "batch, prompts a second of processor": len(texts) / used,
     }
 
 
-def _batched(classifier: LocalClassifier, texts: Sequence[str]) -> None:
+def _predict_in_batches(classifier: LocalClassifier, texts: Sequence[str]) -> None:
     for start in range(0, len(texts), 128):
-        classifier.predict_batch([user(text) for text in texts[start : start + 128]])
+        classifier.predict_batch([user_message(text) for text in texts[start : start + 128]])
 
 
-def _timed(work: Callable[[], None]) -> tuple[float, float]:
+def _time_s(work: Callable[[], None]) -> tuple[float, float]:
     started, used = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - started, time.process_time() - used
 
 
-async def _stalls(text: str) -> dict[str, float]:
+async def _event_loop_delays(text: str) -> dict[str, float]:
     """How late a timer of one millisecond comes while a long prompt is decided, and while none is.
 
     The second shows what the machine itself adds.
@@ -161,8 +170,8 @@ async def _stalls(text: str) -> dict[str, float]:
     router = Router.from_env(environ={}, recorder=NoRecorder())
     router.prepare()
     await router.aroute(text)
-    busy = await _latest(asyncio.create_task(router.aroute(text)))
-    idle = await _latest(asyncio.create_task(asyncio.sleep(0.3)))
+    busy = await _longest_delay_ms(asyncio.create_task(router.aroute(text)))
+    idle = await _longest_delay_ms(asyncio.create_task(asyncio.sleep(0.3)))
     await router.aclose()
     return {
         "event loop: longest wait, 100,000 characters (ms)": busy,
@@ -170,7 +179,7 @@ async def _stalls(text: str) -> dict[str, float]:
     }
 
 
-async def _latest(running: "asyncio.Task[Any]") -> float:
+async def _longest_delay_ms(running: "asyncio.Task[Any]") -> float:
     worst = 0.0
     while not running.done():
         started = time.perf_counter()
@@ -181,4 +190,4 @@ async def _latest(running: "asyncio.Task[Any]") -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measured([Path(name) for name in sys.argv[1:]])))
+    print(json.dumps(figures([Path(name) for name in sys.argv[1:]])))

@@ -67,7 +67,7 @@ def test_one_stretch_of_many_is_not_blocked_at_a_glance(classifier: LocalClassif
     """The first stage alone blocks what alarms it in a prompt, and in a long text asks again."""
     gate = classifier._gate
     short = classifier._read([{"role": "user", "content": _PLAIN}])
-    raised = gate.certain + 1.0 - float(gate.alarm(short.chunk_quick)[0])
+    raised = gate.certain + 1.0 - float(gate.unsafe_odds(short.chunk_quick)[0])
     alarming = replace(short, chunk_quick=short.chunk_quick + raised)
     blocked = classifier._settled(alarming)
     assert blocked is not None

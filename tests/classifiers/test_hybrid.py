@@ -24,13 +24,13 @@ def test_a_missing_label_says_why() -> None:
 def test_only_the_band_asks() -> None:
     """A confident, safe prompt asks nobody, low confidence or a middling score do."""
     band = Band(confidence=0.6, unsafe=0.3)
-    assert not band.holds(LOCAL, 0.9)
-    assert band.holds(LOCAL, 0.5)
-    assert Band(confidence=0.95, unsafe=0.3).holds(LOCAL, 0.9)
+    assert not band.needs_label(LOCAL, 0.9)
+    assert band.needs_label(LOCAL, 0.5)
+    assert Band(confidence=0.95, unsafe=0.3).needs_label(LOCAL, 0.9)
 
 
 def test_what_is_blocked_anyway_is_not_asked_about() -> None:
     """No label could lift the block of a high score or of no score at all."""
     band = Band(confidence=1.0, unsafe=0.0)
-    assert not band.holds(LOCAL, 0.2)
-    assert not band.holds(Prediction(classifier=Ref(name="local")), 0.5)
+    assert not band.needs_label(LOCAL, 0.2)
+    assert not band.needs_label(Prediction(classifier=Ref(name="local")), 0.5)

@@ -26,37 +26,37 @@ class Calibrated:
         self._calibration = calibration
         self.intents = inner.intents
         self.threshold = calibration.threshold
-        parts = f"{inner.ref.digest}\n".encode() + encoded(calibration, inner)
+        parts = f"{inner.ref.digest}\n".encode() + file_bytes(calibration, inner)
         self.ref = structs.replace(inner.ref, digest="sha256:" + hashlib.sha256(parts).hexdigest())
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""
-        return self._applied(self._inner.predict(messages))
+        return self._calibrated(self._inner.predict(messages))
 
     def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Any]:
         """For each the prediction where little time finds it, else what ``finish_batch`` needs."""
         return [
-            self._applied(begun) if isinstance(begun, Prediction) else begun
+            self._calibrated(begun) if isinstance(begun, Prediction) else begun
             for begun in self._inner.begin_batch(conversations)
         ]
 
     def finish_batch(self, readings: Sequence[Any]) -> list[Prediction]:
         """The predictions for what ``begin_batch`` did not settle, in that order."""
-        return [self._applied(p) for p in self._inner.finish_batch(readings)]
+        return [self._calibrated(p) for p in self._inner.finish_batch(readings)]
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
-        return [self._applied(p) for p in self._inner.predict_batch(conversations)]
+        return [self._calibrated(p) for p in self._inner.predict_batch(conversations)]
 
     def warm(self, *, fully: bool = True) -> None:
         """Loads now what the first prompt would wait for, or only what every prompt needs."""
         self._inner.warm(fully=fully)
 
-    def _applied(self, prediction: Prediction) -> Prediction:
-        return structs.replace(self._calibration.applied(prediction), classifier=self.ref)
+    def _calibrated(self, prediction: Prediction) -> Prediction:
+        return structs.replace(self._calibration.apply(prediction), classifier=self.ref)
 
 
-def encoded(calibration: Calibration, classifier: Classifier) -> bytes:
+def file_bytes(calibration: Calibration, classifier: Classifier) -> bytes:
     """The calibration's file, which names the classifier's artefact."""
     value = {
         "classifier": classifier.ref.digest,
@@ -86,14 +86,14 @@ def _problem(value: Any, classifier: Classifier) -> str | None:
     if value["classifier"] != classifier.ref.digest:
         made, now = str(value["classifier"])[:19], classifier.ref.digest[:19]
         return f"classifier is {made}, and the one in use is {now}"
-    if not _number(value["threshold"]) or not 0 <= value["threshold"] <= 1:
+    if not _is_number(value["threshold"]) or not 0 <= value["threshold"] <= 1:
         return f"threshold is {value['threshold']!r}, not a number from 0 to 1"
     offsets = value["offsets"]
-    if not isinstance(offsets, dict) or not all(_number(v) for v in offsets.values()):
+    if not isinstance(offsets, dict) or not all(_is_number(v) for v in offsets.values()):
         return "offsets must map intents to numbers"
     unknown = sorted(offsets.keys() - set(classifier.intents))
     return f"offsets has {unknown[0]!r}, which is no intent here" if unknown else None
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -30,7 +30,7 @@ class Calibration:
     threshold: float
     offsets: Mapping[str, float] = field(default_factory=dict)
 
-    def applied(self, prediction: Prediction) -> Prediction:
+    def apply(self, prediction: Prediction) -> Prediction:
         """The prediction with its intents shifted and made to sum to one again."""
         if not self.offsets or not prediction.intents:
             return prediction
@@ -67,7 +67,7 @@ class Sample:
         # No verdict blocks, as it does when it is served.
         self.unsafe = np.array([1.0 if p.unsafe is None else p.unsafe for p, _ in rows])
         self._blocked = place[UNSAFE]
-        self._logs = np.log(np.maximum(_shares(rows, names), _LEAST))
+        self._logs = np.log(np.maximum(_intent_shares(rows, names), _LEAST))
         self._fold = np.zeros((len(names), len(self.labels)))
         self._fold[np.arange(len(names)), [place[label] for label in served]] = 1.0
 
@@ -76,7 +76,7 @@ class Sample:
         """Which rows are labelled unsafe."""
         return np.asarray(self.wanted == self._blocked)
 
-    def given(self, offsets: Doubles, threshold: float) -> NDArray[np.int64]:
+    def served_labels(self, offsets: Doubles, threshold: float) -> NDArray[np.int64]:
         """The label as served of every row, as its place in ``labels``."""
         if not self.names:
             return np.full(len(self.wanted), self._blocked)
@@ -87,7 +87,7 @@ class Sample:
         """The calibration's offsets in the order of ``names``."""
         return np.array([calibration.offsets.get(name, 0.0) for name in self.names])
 
-    def only(self, kept: NDArray[np.bool_]) -> "Sample":
+    def subset(self, kept: NDArray[np.bool_]) -> "Sample":
         """Some of the rows."""
         part = object.__new__(Sample)
         part.__dict__.update(self.__dict__)
@@ -105,36 +105,36 @@ def fit(sample: Sample, threshold: float, over_block: float | None) -> Calibrati
     """
     tuned = _threshold(sample, threshold, over_block)
     offsets = np.zeros(len(sample.names))
-    there = {sample.labels[i] for i in np.unique(sample.wanted)}
-    columns = [i for i, name in enumerate(sample.names) if name in there]
+    present_labels = {sample.labels[i] for i in np.unique(sample.wanted)}
+    columns = [i for i, name in enumerate(sample.names) if name in present_labels]
     best = _macro_f1(sample, offsets, tuned)
     for _ in range(_ROUNDS):
         for column in columns:
             for step in _STEPS:
-                tried = offsets.copy()
-                tried[column] = step
-                found = _macro_f1(sample, tried, tuned)
+                trial = offsets.copy()
+                trial[column] = step
+                found = _macro_f1(sample, trial, tuned)
                 if found > best + _LEAST:
-                    best, offsets = found, tried
+                    best, offsets = found, trial
     kept = {name: float(o) for name, o in zip(sample.names, offsets, strict=True) if o}
     return Calibration(threshold=tuned, offsets=kept)
 
 
-def judged(sample: Sample, threshold: float, over_block: float | None) -> list[str]:
+def cross_fitted_labels(sample: Sample, threshold: float, over_block: float | None) -> list[str]:
     """Every row's label by a calibration that was fitted on the other folds."""
     out = np.zeros(len(sample.wanted), dtype=np.int64)
     fold = np.arange(len(out)) % _FOLDS
     for k in range(_FOLDS):
-        calibration = fit(sample.only(fold != k), threshold, over_block)
-        held = sample.only(fold == k)
-        out[fold == k] = held.given(held.offsets(calibration), calibration.threshold)
+        calibration = fit(sample.subset(fold != k), threshold, over_block)
+        held = sample.subset(fold == k)
+        out[fold == k] = held.served_labels(held.offsets(calibration), calibration.threshold)
     return [sample.labels[i] for i in out]
 
 
-def labels_by(sample: Sample, calibration: Calibration) -> list[str]:
+def labels_with(sample: Sample, calibration: Calibration) -> list[str]:
     """Every row's label as served."""
-    given = sample.given(sample.offsets(calibration), calibration.threshold)
-    return [sample.labels[i] for i in given]
+    served = sample.served_labels(sample.offsets(calibration), calibration.threshold)
+    return [sample.labels[i] for i in served]
 
 
 def qualities(given: Sequence[str | None], wanted: Sequence[str]) -> list[Quality]:
@@ -156,7 +156,7 @@ def qualities(given: Sequence[str | None], wanted: Sequence[str]) -> list[Qualit
     return out
 
 
-def _shares(rows: Sequence[Labelled], names: Sequence[str]) -> Doubles:
+def _intent_shares(rows: Sequence[Labelled], names: Sequence[str]) -> Doubles:
     shares = [dict(prediction.intents) for prediction, _ in rows]
     return np.array([[share.get(name, 0.0) for name in names] for share in shares])
 
@@ -180,8 +180,8 @@ def safe_needed(over_block: float) -> int:
 
 def _macro_f1(sample: Sample, offsets: Doubles, threshold: float) -> float:
     """Mean F1 over the labels that the rows have."""
-    given, size = sample.given(offsets, threshold), len(sample.labels)
-    hits = np.bincount(sample.wanted[given == sample.wanted], minlength=size)
+    served, size = sample.served_labels(offsets, threshold), len(sample.labels)
+    hits = np.bincount(sample.wanted[served == sample.wanted], minlength=size)
     there = np.bincount(sample.wanted, minlength=size)
-    named = there + np.bincount(given, minlength=size)
+    named = there + np.bincount(served, minlength=size)
     return float((2 * hits[there > 0] / named[there > 0]).mean()) if there.any() else 0.0

@@ -44,16 +44,16 @@ class CustomIntents:
     def fit(cls, specs: Sequence[IntentSpec], background: Floats, embed: Embed) -> Self:
         """Fits the heads. Raises ConfigError for a spec with fewer than three examples."""
         for spec in specs:
-            _check(spec)
-        vectors = [embed(_texts(spec)) for spec in specs]
-        heads = [_head(k, vectors, background, spec) for k, spec in enumerate(specs)]
+            _check_examples(spec)
+        vectors = [embed(_training_texts(spec)) for spec in specs]
+        heads = [_fit_head(k, vectors, background, spec) for k, spec in enumerate(specs)]
         return cls(
             names=tuple(spec.name for spec in specs),
             weights=np.stack([weights for weights, _ in heads], axis=1),
             thresholds=np.array([threshold for _, threshold in heads], dtype=np.float32),
         )
 
-    def join(self, vectors: Floats, distribution: Floats) -> Floats:
+    def with_own_intents(self, vectors: Floats, distribution: Floats) -> Floats:
         """The distribution over the built-in intents, with a column for each of the user's."""
         fits = logistic(_STEEPNESS * (vectors @ self.weights - self.thresholds))
         own = fits / np.maximum(1.0, fits.sum(axis=1, keepdims=True))
@@ -62,19 +62,19 @@ class CustomIntents:
         return joined
 
 
-def _check(spec: IntentSpec) -> None:
+def _check_examples(spec: IntentSpec) -> None:
     if len(spec.examples) < MIN_EXAMPLES:
         raise ConfigError(
             f"intent {spec.name!r} has {len(spec.examples)} examples; give at least {MIN_EXAMPLES}"
         )
 
 
-def _texts(spec: IntentSpec) -> list[str]:
+def _training_texts(spec: IntentSpec) -> list[str]:
     described = f"{spec.name.replace('_', ' ')}. {spec.description}".strip()
     return [*spec.examples, described]
 
 
-def _head(
+def _fit_head(
     k: int, vectors: Sequence[Floats], background: Floats, spec: IntentSpec
 ) -> tuple[Floats, float]:
     """Weights and threshold of an intent.

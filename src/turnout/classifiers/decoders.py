@@ -80,27 +80,29 @@ def is_readable(text: str) -> bool:
 
 def from_base64(text: str) -> str | None:
     """Text in runs of base64, also URL-safe."""
-    return _runs(_BASE64, text, _base64)
+    return _decoded_runs(_BASE64, text, _base64)
 
 
 def from_base32(text: str) -> str | None:
     """Text in runs of base32."""
-    return _runs(_BASE32, text, lambda run: base64.b32decode(_padded(run, 8)))
+    return _decoded_runs(_BASE32, text, lambda run: base64.b32decode(_padded(run, 8)))
 
 
 def from_hex(text: str) -> str | None:
     """Text in runs of hexadecimal bytes."""
-    return _runs(_HEX, text, lambda run: bytes.fromhex(re.sub(r"0x|\\x|[\s:,]", "", run)))
+    return _decoded_runs(_HEX, text, lambda run: bytes.fromhex(re.sub(r"0x|\\x|[\s:,]", "", run)))
 
 
 def from_binary(text: str) -> str | None:
     """Text in runs of binary bytes."""
-    return _runs(_BINARY, text, lambda run: bytes(int(b, 2) for b in re.findall("[01]{7,8}", run)))
+    return _decoded_runs(
+        _BINARY, text, lambda run: bytes(int(b, 2) for b in re.findall("[01]{7,8}", run))
+    )
 
 
 def from_decimal(text: str) -> str | None:
     """Runs of bytes as decimal numbers that hold text."""
-    return _runs(_DECIMAL, text, lambda run: bytes(map(int, re.findall("[0-9]+", run))))
+    return _decoded_runs(_DECIMAL, text, lambda run: bytes(map(int, re.findall("[0-9]+", run))))
 
 
 def from_quoted_printable(text: str) -> str | None:
@@ -166,20 +168,22 @@ def from_rotation(text: str) -> str | None:
     if likely == _LOWER:
         return None
     table = str.maketrans(_LOWER + _LOWER.upper(), likely + likely.upper())
-    return text.translate(table) if _clearer(text[:_SAMPLE].translate(table), text) else None
+    return text.translate(table) if _is_clearer(text[:_SAMPLE].translate(table), text) else None
 
 
 def from_reversal(text: str) -> str | None:
     """Text written backwards."""
-    return text[::-1] if _clearer(text[:_SAMPLE][::-1], text) else None
+    return text[::-1] if _is_clearer(text[:_SAMPLE][::-1], text) else None
 
 
 def from_reversed_words(text: str) -> str | None:
     """Text with each word written backwards."""
-    return _words_reversed(text) if _clearer(_words_reversed(text[:_SAMPLE]), text) else None
+    return (
+        _reverse_each_word(text) if _is_clearer(_reverse_each_word(text[:_SAMPLE]), text) else None
+    )
 
 
-def _words_reversed(text: str) -> str:
+def _reverse_each_word(text: str) -> str:
     return " ".join(word[::-1] for word in text.split())
 
 
@@ -225,7 +229,7 @@ _LETTER_LOG = dict(zip(_LOWER, map(math.log, _PER_MILLE), strict=True))
 _LIKELIHOODS = np.array([[_LETTER_LOG[letter] for letter in target] for target in _ROTATIONS])
 
 
-def _clearer(reading: str, text: str) -> bool:
+def _is_clearer(reading: str, text: str) -> bool:
     """Whether the reading makes sense and the text does not."""
     before = words_share(text)
     return before <= _READABLE and words_share(reading) > max(_CLEAR, before + _CLEARER)
@@ -235,24 +239,28 @@ def _has_letters(word: str) -> bool:
     return len(word) > 1 and any(map(str.isalpha, word))
 
 
-def _runs(pattern: re.Pattern[str], text: str, decode: Callable[[str], bytes]) -> str | None:
+def _decoded_runs(
+    pattern: re.Pattern[str], text: str, decode: Callable[[str], bytes]
+) -> str | None:
     found = [
-        plain for match in pattern.finditer(text) if (plain := _readable(match.group(), decode))
+        plain
+        for match in pattern.finditer(text)
+        if (plain := _decoded_if_text(match.group(), decode))
     ]
     # Only the decoded text is judged: the words around it would dilute it.
     return " ".join(found) if found else None
 
 
-def _readable(run: str, decode: Callable[[str], bytes]) -> str | None:
+def _decoded_if_text(run: str, decode: Callable[[str], bytes]) -> str | None:
     try:
-        plain = _text(decode(run))
+        plain = _as_text(decode(run))
     except (ValueError, binascii.Error):
         return None
     is_text = len(plain) >= 4 and all(c.isprintable() or c.isspace() for c in plain)
     return plain if is_text else None
 
 
-def _text(raw: bytes) -> str:
+def _as_text(raw: bytes) -> str:
     """Bytes as text, in UTF-8 or in UTF-16, as Windows has it: every other byte is mostly zero."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return raw.decode("utf-16")

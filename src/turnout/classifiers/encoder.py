@@ -55,9 +55,11 @@ class SentenceEncoder:
         spaced = np.cumsum(lengths + _GAP) - lengths
         kept = np.concatenate([np.arange(s, s + n) for s, n in zip(spaced, lengths, strict=True)])
         features = self._features(np.concatenate(rows), kept, int(spaced[-1] + lengths[-1] + _GAP))
-        return self._sentence(self._summed(features, lengths), lengths.astype(np.float32))
+        return self._feed_forward(
+            self._sentence_sums(features, lengths), lengths.astype(np.float32)
+        )
 
-    def _embedded(self, ids: NDArray[np.int64]) -> Floats:
+    def _piece_embeddings(self, ids: NDArray[np.int64]) -> Floats:
         chunk = ids % self._chunks
         scale, low = self._weights["scale"], self._weights["lo"]
         rows: Floats = self._table[ids] * scale[chunk, None] + low[chunk, None]
@@ -68,7 +70,7 @@ class SentenceEncoder:
         # Pieces repeat within and between sentences, so the parts of the sum that depend on a
         # single piece are computed once for each distinct piece.
         distinct, place = np.unique(ids, return_inverse=True)
-        embedded = self._embedded(distinct)
+        embedded = self._piece_embeddings(distinct)
         projected = embedded @ self._projection
         projected += self._bias
         _normalise(projected, self._gain, self._shift, self._epsilon)
@@ -76,12 +78,14 @@ class SentenceEncoder:
         near[kept] = place
         columns = [embedded[place]]
         for (order, left), part in zip(_ORDERS, np.split(projected, 3, axis=1), strict=True):
-            hidden = self._activated(1, order, self._added(part, near, kept - left, order))
+            hidden = self._add_bias_and_rectify(
+                1, order, self._first_convolution(part, near, kept - left, order)
+            )
             hidden += part[place]
-            columns.append(self._convolved(hidden, kept, size, order, left))
+            columns.append(self._second_convolution(hidden, kept, size, order, left))
         return np.concatenate(columns, axis=1)
 
-    def _added(
+    def _first_convolution(
         self, part: Floats, near: NDArray[np.int64], starts: NDArray[np.int64], order: int
     ) -> Floats:
         """The first convolution: for each window the sum of the shares of its pieces.
@@ -90,13 +94,13 @@ class SentenceEncoder:
         """
         each = np.zeros((len(part) + 1, order * _WIDTH), dtype=np.float32)
         np.matmul(part, self._shares[order], out=each[:-1])
-        gives = each.reshape(-1, order, _WIDTH)
-        out: Floats = gives[near[starts], 0]
+        piece_shares = each.reshape(-1, order, _WIDTH)
+        out: Floats = piece_shares[near[starts], 0]
         for step in range(1, order):
-            out += gives[near[starts + step], step]
+            out += piece_shares[near[starts + step], step]
         return out
 
-    def _convolved(
+    def _second_convolution(
         self, part: Floats, kept: NDArray[np.int64], size: int, order: int, left: int
     ) -> Floats:
         # Rows of zeros between the sentences, so that no window reads another sentence.
@@ -106,16 +110,18 @@ class SentenceEncoder:
         windows = as_strided(
             spaced, (size - order + 1, order * _WIDTH), spaced.strides, writeable=False
         )
-        out = self._activated(2, order, windows[kept - left] @ self._weights[f"w2_{order}"])
+        out = self._add_bias_and_rectify(
+            2, order, windows[kept - left] @ self._weights[f"w2_{order}"]
+        )
         out += part
         return out
 
-    def _activated(self, layer: int, order: int, out: Floats) -> Floats:
+    def _add_bias_and_rectify(self, layer: int, order: int, out: Floats) -> Floats:
         """Adds the bias and sets negative values to 0, in place."""
         out += self._weights[f"b{layer}_{order}"]
         return np.maximum(out, 0, out=out)
 
-    def _summed(self, features: Floats, lengths: NDArray[np.int64]) -> Floats:
+    def _sentence_sums(self, features: Floats, lengths: NDArray[np.int64]) -> Floats:
         """The sum over each sentence of its pieces' features, each normalised over the columns.
 
         Only mean and deviation are computed for each piece: gain and shift are the same for all.
@@ -133,7 +139,7 @@ class SentenceEncoder:
         out: Floats = summed * self._weights["ln_g"] + lengths[:, None] * self._weights["ln_b"]
         return out.astype(np.float32)
 
-    def _sentence(self, summed: Floats, lengths: Floats) -> Floats:
+    def _feed_forward(self, summed: Floats, lengths: Floats) -> Floats:
         """The output of the feed-forward network for summed features, scaled to unit length."""
         w = self._weights
         x = (summed @ w["cnn_W"] + lengths[:, None] * w["cnn_b"]) / np.sqrt(lengths)[:, None]

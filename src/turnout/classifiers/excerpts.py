@@ -102,10 +102,10 @@ class Excerpter:
 
     def _suspects(self, reading: Reading) -> list[int]:
         """Places of the chunks that the first stage finds most unsafe, as many as fit."""
-        alarm = self._gate.alarm(reading.chunk_quick)
-        order = np.argsort(-alarm, kind="stable").tolist()
+        odds = self._gate.unsafe_odds(reading.chunk_quick)
+        order = np.argsort(-odds, kind="stable").tolist()
         worst = [i for i in order if i < reading.whole_chunks][:_SUSPECTS]
-        alone = [i for i in order if i >= reading.whole_chunks and alarm[i] > self._gate.unsafe]
+        alone = [i for i in order if i >= reading.whole_chunks and odds[i] > self._gate.unsafe]
         return [*self._within_budget(worst, reading.chunks), *alone[:_SENTENCES]]
 
     def _within_budget(self, worst: Sequence[int], chunks: Sequence[str]) -> list[int]:
@@ -125,7 +125,7 @@ class Excerpter:
             return text
         size = -(-len(text) // count)
         parts = [text[i : i + size] for i in range(0, len(text), size)]
-        return parts[int(self._gate.alarm(self._first.read(parts).quick).argmax())]
+        return parts[int(self._gate.unsafe_odds(self._first.read(parts).quick).argmax())]
 
     def _pieces(self, text: str) -> Pieces:
         return tuple(self._first.tokenizer.ids(text))

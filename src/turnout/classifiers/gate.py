@@ -29,7 +29,7 @@ class Gate:
     unsafe: float
     certain: float
 
-    def alarm(self, quick: Floats) -> Floats:
+    def unsafe_odds(self, quick: Floats) -> Floats:
         """The larger of the two safety log-odds, for each row of the first stage's own output."""
         found: Floats = np.maximum(
             quick[:, HARM] + self.harm, quick[:, INJECTION] + self.injection, dtype=np.float32

@@ -22,7 +22,7 @@ class Band:
     confidence: float = 0.6
     unsafe: float = 0.3
 
-    def holds(self, prediction: Prediction, threshold: float) -> bool:
+    def needs_label(self, prediction: Prediction, threshold: float) -> bool:
         """Whether a label classifier should be asked as well."""
         score = prediction.unsafe
         if score is None or score >= threshold:

@@ -46,23 +46,23 @@ _LEAD = re.compile(
 )
 
 
-def build(messages: Sequence[Message], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+def label_messages(messages: Sequence[Message], labels: Mapping[str, str]) -> list[dict[str, Any]]:
     """The messages that ask for one of ``labels``, the conversation fenced as data.
 
     ``labels`` maps each to what it means; the built-in ones need no meaning.
 
     The fence is derived from the conversation, so that no text can contain its own fence.
     """
-    told = "\n".join(_told(message) for message in _recent(messages))
-    fence = "DATA-" + hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:12]
-    system = _SYSTEM.format(fence=fence, labels="\n".join(starmap(_described, labels.items())))
+    transcript = "\n".join(_message_line(message) for message in _recent_messages(messages))
+    fence = "DATA-" + hashlib.sha256(transcript.encode("utf-8", "replace")).hexdigest()[:12]
+    system = _SYSTEM.format(fence=fence, labels="\n".join(starmap(_label_line, labels.items())))
     return [
         {"role": "system", "content": system},
-        {"role": "user", "content": f"<{fence}>\n{told}\n</{fence}>\n\nLabel:"},
+        {"role": "user", "content": f"<{fence}>\n{transcript}\n</{fence}>\n\nLabel:"},
     ]
 
 
-def answer_tokens(labels: Iterable[str]) -> int:
+def max_answer_tokens(labels: Iterable[str]) -> int:
     """The most tokens that a label takes, in JSON too: at most one for two of its characters."""
     return max(16, 10 + max(map(len, labels)) // 2)
 
@@ -81,36 +81,36 @@ def response_format(labels: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def parse(text: str, labels: Collection[str]) -> str | None:
+def parse_label(text: str, labels: Collection[str]) -> str | None:
     """The label that ``text`` gives, or None where it gives none, several, or hedges.
 
     Tolerates quotes, case, a full stop, a lead such as ``Category:``, JSON and code fences.
     ``unsafe`` named as a label wins over any other.
     """
-    named = _named(_unwrapped(text), labels)
+    named = _labels_in(_without_wrapping(text), labels)
     if UNSAFE in named and UNSAFE in labels:
         return UNSAFE
     return named[0] if len(named) == 1 and _is_short(text) else None
 
 
-def _recent(messages: Sequence[Message]) -> list[Message]:
-    spoken = [m for m in messages if m.get("role") in ("user", "assistant") and text_of(m)]
-    return spoken[-_TURNS:] or list(messages[-1:])
+def _recent_messages(messages: Sequence[Message]) -> list[Message]:
+    dialogue = [m for m in messages if m.get("role") in ("user", "assistant") and text_of(m)]
+    return dialogue[-_TURNS:] or list(messages[-1:])
 
 
-def _told(message: Message) -> str:
+def _message_line(message: Message) -> str:
     text = text_of(message)
     if len(text) > _CHARACTERS:
         text = text[: _CHARACTERS // 2] + "\n[…]\n" + text[-_CHARACTERS // 2 :]
     return json.dumps({message.get("role", "user"): text}, ensure_ascii=False)
 
 
-def _described(label: str, meaning: str) -> str:
+def _label_line(label: str, meaning: str) -> str:
     meaning = meaning or _MEANINGS.get(label, "")
     return f"- {label}: {meaning}" if meaning else f"- {label}"
 
 
-def _unwrapped(text: str) -> str:
+def _without_wrapping(text: str) -> str:
     """The label inside a JSON answer, or the text as it is."""
     bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
@@ -122,19 +122,19 @@ def _unwrapped(text: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _named(text: str, labels: Collection[str]) -> list[str]:
+def _labels_in(text: str, labels: Collection[str]) -> list[str]:
     """The labels that stand in the text as words, each once, negated ones left out."""
-    plain = _plain(_LEAD.sub("", text))
+    plain = _normalised(_LEAD.sub("", text))
     found = []
     for label in labels:
-        for match in re.finditer(rf"(?<!\w){re.escape(_plain(label))}(?!\w)", plain):
+        for match in re.finditer(rf"(?<!\w){re.escape(_normalised(label))}(?!\w)", plain):
             if not _NEGATION.search(plain[: match.start()]):
                 found.append(label)
                 break
     return found
 
 
-def _plain(text: str) -> str:
+def _normalised(text: str) -> str:
     return text.casefold().replace("-", "_").replace("simple qa", "simple_qa")
 
 

@@ -282,7 +282,7 @@ class LocalClassifier:
         )
         turn_intents = softmax((reading.turn_logits + self._second.logits(turn_vectors))[:, :HARM])
         if self._custom is not None:
-            turn_intents = self._custom.join(turn_vectors, turn_intents)
+            turn_intents = self._custom.with_own_intents(turn_vectors, turn_intents)
         for i, text in enumerate(reading.turns):
             by_opening = self._openings.intents_by_opening(text)
             if by_opening is not None:

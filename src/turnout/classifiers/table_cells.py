@@ -19,28 +19,28 @@ def from_table(text: str) -> str | None:
     """The cells of several words, a line each, or None where no rows follow each other."""
     lines = text.splitlines(keepends=True)
     for sign in _SIGNS:
-        if sum(_ends(line, sign) >= _CELLS - 1 for line in lines) < _ROWS:
+        if sum(_cell_ends(line, sign) >= _CELLS - 1 for line in lines) < _ROWS:
             continue
-        said = [cell for row in _rows(lines, sign) for cell in row if is_worded(cell)]
-        if said:
-            return "\n".join(said)
+        cells = [cell for row in _table_rows(lines, sign) for cell in row if is_worded(cell)]
+        if cells:
+            return "\n".join(cells)
     return None
 
 
-def _ends(line: str, sign: str) -> int:
+def _cell_ends(line: str, sign: str) -> int:
     """How many cells may end in the line: behind the signs of sentences stand blanks."""
     return line.count(sign) - (line.count(sign + " ") if sign in _OF_PROSE else 0)
 
 
-def _rows(lines: Sequence[str], sign: str) -> Iterator[list[str]]:
+def _table_rows(lines: Sequence[str], sign: str) -> Iterator[list[str]]:
     """Rows that have as many cells as a neighbour."""
-    for cells, run in groupby(_cut(lines, sign), len):
+    for cells, run in groupby(_cells_by_line(lines, sign), len):
         rows = list(run)
         if cells >= _CELLS and len(rows) >= _ROWS:
             yield from ([cell.strip() for cell in row] for row in rows)
 
 
-def _cut(lines: Sequence[str], sign: str) -> Iterator[list[str]]:
+def _cells_by_line(lines: Sequence[str], sign: str) -> Iterator[list[str]]:
     """The lines' cells; none of a line of prose."""
     try:
         for row in csv.reader(lines, delimiter=sign):

@@ -28,18 +28,18 @@ def unwrapped(text: str) -> str:
     text = _ALONE.sub("", text.strip())
     while text:
         first, last = text[0], text[-1]
-        if last in _LOOSE or _unpaired(text, last):
+        if last in _LOOSE or _lacks_partner(text, last):
             text = text[:-1].rstrip()
-        elif _unpaired(text, first):
+        elif _lacks_partner(text, first):
             text = text[1:].lstrip()
-        elif _paired(text, first, last):
+        elif _is_enclosed(text, first, last):
             text = text[1:-1].strip()
         else:
             break
     return text
 
 
-def _paired(text: str, first: str, last: str) -> bool:
+def _is_enclosed(text: str, first: str, last: str) -> bool:
     """Whether one pair of quotes or brackets encloses the whole text."""
     if first in _QUOTES:
         return first == last and text.count(first) == 2
@@ -49,7 +49,7 @@ def _paired(text: str, first: str, last: str) -> bool:
     return 0 not in islice(depth, len(text) - 1)
 
 
-def _unpaired(text: str, sign: str) -> bool:
+def _lacks_partner(text: str, sign: str) -> bool:
     """Whether the text has the bracket or quote without its partner."""
     if sign in _QUOTES:
         return text.count(sign) == 1

@@ -72,23 +72,23 @@ def _table(cache: Path | None, unpack: Callable[[], Array]) -> Array:
     kept = cache / _TABLE
     try:
         if _hash_of(kept) == TABLE_SHA256:
-            return _mapped(kept)
+            return _memory_mapped(kept)
     except OSError:
         pass  # not kept yet, or not readable
     table = unpack()
     try:
-        _keep(table, kept)
-        return _mapped(kept)
+        _write_whole(table, kept)
+        return _memory_mapped(kept)
     except OSError:
         return table  # nothing can be kept here
 
 
-def _mapped(path: Path) -> Array:
+def _memory_mapped(path: Path) -> Array:
     # A plain array, since indexing a memmap calls slow Python code.
     return np.asarray(np.load(path, mmap_mode="r"))
 
 
-def _keep(table: Array, path: Path) -> None:
+def _write_whole(table: Array, path: Path) -> None:
     """Writes the whole file or nothing, even if other processes write it at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")

@@ -8,14 +8,14 @@ from typing import Any
 import typer
 
 from turnout.classifiers import Band, Classifier, LocalClassifier
-from turnout.classifiers.calibrated import encoded
+from turnout.classifiers.calibrated import file_bytes
 from turnout.classifiers.calibration import (
     Calibration,
     Labelled,
     Sample,
+    cross_fitted_labels,
     fit,
-    judged,
-    labels_by,
+    labels_with,
     qualities,
     safe_needed,
 )
@@ -77,7 +77,7 @@ def calibrate_labels(options: Options) -> None:
         ledger=options.ledger,
     )
     if options.save is not None:
-        write_whole(options.save, encoded(calibration, classifier))
+        write_whole(options.save, file_bytes(calibration, classifier))
     if options.json:
         print_json(report)
     else:
@@ -134,8 +134,10 @@ def _report(
     sample: Sample, threshold: float, over_block: float | None, calibration: Calibration
 ) -> dict[str, Any]:
     wanted = [sample.labels[i] for i in sample.wanted]
-    before = qualities(labels_by(sample, Calibration(threshold=threshold)), wanted)
-    after = {q.label: q for q in qualities(judged(sample, threshold, over_block), wanted)}
+    before = qualities(labels_with(sample, Calibration(threshold=threshold)), wanted)
+    after = {
+        q.label: q for q in qualities(cross_fitted_labels(sample, threshold, over_block), wanted)
+    }
     return {
         "prompts": len(wanted),
         "labels": [

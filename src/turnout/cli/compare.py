@@ -152,7 +152,7 @@ def _unsure_cases(r: Router, cases: Sequence[Case]) -> list[Case]:
     """The prompts that a hybrid would ask a model about."""
     band = Band(**r.parts.config.classifier.band.model_dump())
     threshold = r.parts.means.rules.safety.threshold
-    return [c for c in cases if band.holds(c.decision.prediction, threshold)]
+    return [c for c in cases if band.needs_label(c.decision.prediction, threshold)]
 
 
 def _label_cost(r: Router, cases: Sequence[Case]) -> int | None:

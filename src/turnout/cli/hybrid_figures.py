@@ -48,7 +48,7 @@ def hybrid_figures(
     in_band = [
         _Case(line=line, wanted=folded.get(wanted, wanted), local=_local(row, intents))
         for line, row, wanted in ((line, row, row[1]) for line, row in zip(good, rows, strict=True))
-        if band.holds(row[0], threshold)
+        if band.needs_label(row[0], threshold)
     ]
     wrong = sum(case.local != case.wanted for case in in_band)
     found: dict[str, Any] = {

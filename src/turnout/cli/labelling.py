@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from turnout.classifiers.llm import build
+from turnout.classifiers.llm import label_messages
 from turnout.cli.jsonl import Line
 from turnout.core import Decision, Outcome, Prediction
 from turnout.features import count_tokens
@@ -51,7 +51,8 @@ def label_cost(
     price, name, labels = deployment.price, deployment.card.tokenizer, labels_of(config)
     return deployment.model, sum(
         price.expected_cost(
-            count_tokens([m["content"] for m in build(messages, labels)], name), LABEL_TOKENS
+            count_tokens([m["content"] for m in label_messages(messages, labels)], name),
+            LABEL_TOKENS,
         )
         for messages in conversations
     )

@@ -174,9 +174,9 @@ def _show(place: Path, trained: "Trained", *, json: bool) -> None:
         found = {"artefact": str(place), "digest": digest, "figures": measured.as_dict()}
         print_json({**found, "every_licence": others.as_dict() if others else None})
         return
-    all_rows_figures = others.shown() if others else {}
+    all_rows_figures = others.as_text() if others else {}
     rows = [
-        [name, shown, all_rows_figures.get(name, "-")] for name, shown in measured.shown().items()
+        [name, shown, all_rows_figures.get(name, "-")] for name, shown in measured.as_text().items()
     ]
     columns = ["figure on unseen sources", "this artefact", "all rows"]
     print_table(f"{place} {digest[:19]}", columns, rows)

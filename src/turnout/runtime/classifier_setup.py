@@ -30,7 +30,7 @@ class LabelModel:
         """Whether to ask: not if the local verdict blocks, since no label can lift a block."""
         if safety.verdict(local):
             return False
-        return self.band is None or self.band.holds(local, safety.threshold)
+        return self.band is None or self.band.needs_label(local, safety.threshold)
 
 
 def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:

@@ -5,7 +5,7 @@ This module does not know what the labels mean.
 
 from typing import Any
 
-from turnout.classifiers.llm import answer_tokens, build, parse, response_format
+from turnout.classifiers.llm import label_messages, max_answer_tokens, parse_label, response_format
 from turnout.core import Bound, BudgetExceeded, Outcome, Request
 from turnout.decision import decision_id
 from turnout.runtime.call import Call
@@ -28,7 +28,7 @@ async def request_label(
     found = await answer_within(call, label_model.deadline_s, means, what="label")
     if found.text is None:
         return None, found.failure, found.call
-    label = parse(found.text, label_model.labels)
+    label = parse_label(found.text, label_model.labels)
     return label, None if label else f"unusable label of {len(found.text)} characters", found.call
 
 
@@ -41,15 +41,15 @@ def _label_format(label_model: LabelModel) -> dict[str, Any]:
 
 def _label_bound(call: Call, label_model: LabelModel) -> Bound:
     """The most that asking for a label can use."""
-    price, tokens = call.deployment.price, answer_tokens(label_model.labels)
+    price, tokens = call.deployment.price, max_answer_tokens(label_model.labels)
     cost = price.most_cost(call.input_tokens, tokens) if price else None
     return Bound(cost, call.input_tokens + tokens)
 
 
 def _label_call(request: Request, label_model: LabelModel, means: Means) -> Call:
     body = {
-        "messages": build(request.messages, label_model.labels),
-        "max_tokens": answer_tokens(label_model.labels),
+        "messages": label_messages(request.messages, label_model.labels),
+        "max_tokens": max_answer_tokens(label_model.labels),
         "temperature": 0,
         **_label_format(label_model),
     }

@@ -219,7 +219,7 @@ def _request_clauses(rows: Sequence[Row], attacks: Sequence[Filled]) -> dict[str
     like_talk = []
     for row in rows:
         takes_back = row.kind == CALLED_OFF and PLACE not in row.text
-        has_label = row.judged and row.kind not in (MADE, INJECTION_BENIGN) and not row.injection
+        has_label = row.is_prompt and row.kind not in (MADE, INJECTION_BENIGN) and not row.injection
         if takes_back or has_label:
             parts = clauses(clipped(row.text))
             found += [(text, row) for text in parts]

@@ -10,7 +10,7 @@ import numpy as np
 
 from turnout.core.arrays import Doubles
 from turnout.training.fitting import HARM, INJECTION
-from turnout.training.folds import weights
+from turnout.training.folds import row_weights
 from turnout.training.rows import INTENTS, Row
 
 THRESHOLD = 0.5
@@ -37,7 +37,7 @@ class Calibration:
     gate: dict[str, float]
     settled: float
 
-    def served(self, quick: Doubles, both: Doubles, known: Doubles) -> Doubles:
+    def served_odds(self, quick: Doubles, both: Doubles, known: Doubles) -> Doubles:
         """The cascade's log-odds: the first stage's if the gate accepts them."""
         gate = self.gate
         intents = quick[:, : len(INTENTS)] * (gate["sharpness"] / self.temperature)
@@ -45,11 +45,11 @@ class Calibration:
         early = np.hstack([self.temperature * intents, quick[:, HARM:] + shifts])
         unsafe = (early[:, HARM:] - (self.harm_cut, self.injection_cut)).max(axis=1)
         known_enough = known >= gate["known"]
-        told = known_enough & (_likeliest(intents) >= gate["confidence"])
+        intent_is_sure = known_enough & (_largest_share(intents) >= gate["confidence"])
         certain = known_enough & (unsafe >= gate["certain"])
-        settled = (told & (unsafe <= gate["unsafe"])) | certain
+        settled = (intent_is_sure & (unsafe <= gate["unsafe"])) | certain
         # A sure label is kept also if both stages read safety.
-        label = (told | certain)[:, None]
+        label = (intent_is_sure | certain)[:, None]
         return np.hstack(
             [
                 np.where(label, early[:, :HARM], both[:, :HARM]),
@@ -60,29 +60,29 @@ class Calibration:
 
 def calibrate(rows: Sequence[Row], quick: Doubles, both: Doubles, known: Doubles) -> Calibration:
     """Calibration from out-of-fold log-odds of the first stage alone and of both together."""
-    benign = np.array([not row.unsafe and row.judged for row in rows])
+    benign = np.array([not row.unsafe and row.is_prompt for row in rows])
     # A head without training rows gives every text the same score, and stays at that: never.
-    taught = [np.ptp(both[:, column]) > 0.0 for column, _ in _PARTS]
-    cuts, early = (
+    has_training_rows = [np.ptp(both[:, column]) > 0.0 for column, _ in _PARTS]
+    cuts, quick_cuts = (
         [
-            _cut(scores[benign, column], part) if known_of else 0.0
-            for (column, part), known_of in zip(_PARTS, taught, strict=True)
+            _cut_odds(scores[benign, column], part) if has_rows else 0.0
+            for (column, part), has_rows in zip(_PARTS, has_training_rows, strict=True)
         ]
         for scores in (both, quick)
     )
     temperature = best_temperature(rows, both)
-    own = best_temperature(rows, quick)
-    unsafe = np.maximum(quick[:, HARM] - early[0], quick[:, INJECTION] - early[1])
-    told = np.maximum(both[:, HARM] - cuts[0], both[:, INJECTION] - cuts[1])
-    gate, settled = _gate(rows, quick / own, both, unsafe, told, known)
+    quick_temperature = best_temperature(rows, quick)
+    unsafe = np.maximum(quick[:, HARM] - quick_cuts[0], quick[:, INJECTION] - quick_cuts[1])
+    both_unsafe = np.maximum(both[:, HARM] - cuts[0], both[:, INJECTION] - cuts[1])
+    gate, settled = _gate(rows, quick / quick_temperature, both, unsafe, both_unsafe, known)
     return Calibration(
         temperature=temperature,
         harm_cut=cuts[0],
         injection_cut=cuts[1],
         gate={
-            "sharpness": temperature / own,
-            "harm": cuts[0] - early[0],
-            "injection": cuts[1] - early[1],
+            "sharpness": temperature / quick_temperature,
+            "harm": cuts[0] - quick_cuts[0],
+            "injection": cuts[1] - quick_cuts[1],
             **gate,
         },
         settled=settled,
@@ -92,16 +92,16 @@ def calibrate(rows: Sequence[Row], quick: Doubles, both: Doubles, known: Doubles
 _PARTS = ((HARM, 1.0 - INJECTION_PART), (INJECTION, INJECTION_PART))
 
 
-def _cut(scores: Doubles, part: float) -> float:
+def _cut_odds(scores: Doubles, part: float) -> float:
     """The log-odds above which this part of the allowed over-blocking lies."""
     return float(np.quantile(scores, 1.0 - part * OVER_BLOCK))
 
 
 def best_temperature(rows: Sequence[Row], logits: Doubles) -> float:
     """The divisor of the logits that makes them likeliest (Guo et al. 2017, arXiv:1706.04599)."""
-    index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.judged]
+    index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.is_prompt]
     labels = [INTENTS.index(rows[i].intent or "") for i in index]
-    sample = weights([rows[i] for i in index], labels)
+    sample = row_weights([rows[i] for i in index], labels)
     kept = logits[index, : len(INTENTS)]
     grid = np.geomspace(0.2, 6.0, 60)
     return float(min(grid, key=lambda t: _loss(kept / t, labels, sample)))
@@ -118,24 +118,29 @@ def _gate(
     quick: Doubles,
     both: Doubles,
     unsafe: Doubles,
-    told: Doubles,
+    both_unsafe: Doubles,
     known: Doubles,
 ) -> tuple[dict[str, float], float]:
     """The widest gate within all limits, and the share of prompts that it settles.
 
-    ``unsafe`` is the first stage's score and ``told`` that of both, zero at the shipped threshold.
+    ``unsafe`` is the first stage's score and ``both_unsafe`` that of both, zero at the shipped
+    threshold.
     """
     bad = np.array([row.unsafe for row in rows])
-    judged = np.array([row.judged for row in rows])
+    judged = np.array([row.is_prompt for row in rows])
     labelled = np.array([row.intent in INTENTS for row in rows]) & judged
     intents = quick[:, : len(INTENTS)]
     same = intents.argmax(axis=1) == both[:, : len(INTENTS)].argmax(axis=1)
-    likeliest = _likeliest(intents)
+    likeliest = _largest_share(intents)
     good = judged & ~bad
-    caught = bad & (told > np.quantile(told[good], 1.0 - _CAUGHT_AT)) if good.any() else bad
+    caught = (
+        bad & (both_unsafe > np.quantile(both_unsafe[good], 1.0 - _CAUGHT_AT))
+        if good.any()
+        else bad
+    )
     safe_below = float(np.quantile(unsafe[caught], GATE_MISSES)) if caught.any() else -_FAR
     # The first stage alone blocks no benign prompt that both stages would let pass.
-    passed = unsafe[good & (told <= 0.0)]
+    passed = unsafe[good & (both_unsafe <= 0.0)]
     certain = float(passed.max()) if len(passed) else _FAR
     limits = {"unsafe": safe_below, "certain": max(certain, safe_below)}
     best = ({"confidence": 2.0, "known": 1.0, **limits}, 0.0)
@@ -151,6 +156,6 @@ def _gate(
     return best
 
 
-def _likeliest(intents: Doubles) -> Doubles:
+def _largest_share(intents: Doubles) -> Doubles:
     raised = np.exp(intents - intents.max(axis=1, keepdims=True))
     return np.asarray(1.0 / raised.sum(axis=1))

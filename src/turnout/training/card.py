@@ -42,14 +42,14 @@ Languages other than those below are judged by what they share with them. Images
 ## Trained on
 """
 
-_REFITTED = """
+_REFIT_NOTE = """
 ## What {does}
 Fitted anew {date} by `turnout train {part}`, all else as told above, on:
 
 """
 # The parts of an artefact that can be refitted by themselves.
 Part = Literal["asides", "follows"]
-_DOES: dict[Part, str] = {
+_PURPOSES: dict[Part, str] = {
     "asides": "finds talk to the classifier",
     "follows": "tells a follow-up from a new task",
 }
@@ -74,25 +74,25 @@ def card(
     return head + _figures(shipped, others) + _LIMITS + _sources(rows, usable)
 
 
-def refitted(part: Part, used: Sequence[Row], date: str) -> str:
+def refit_note(part: Part, used: Sequence[Row], date: str) -> str:
     """The card's addition after one ``part`` was refitted."""
-    return _REFITTED.format(does=_DOES[part], date=date, part=part) + _table(used)
+    return _REFIT_NOTE.format(does=_PURPOSES[part], date=date, part=part) + _table(used)
 
 
 def _figures(shipped: Figures, others: Figures | None) -> str:
-    columns = [shipped.shown(), *([others.shown()] if others else [])]
+    columns = [shipped.as_text(), *([others.as_text()] if others else [])]
     lines = [f"| {name} | {' | '.join(c[name] for c in columns)} |" for name in columns[0]]
     return "\n".join(lines) + "\n"
 
 
 def _sources(rows: Sequence[Row], usable: NDArray[np.bool_]) -> str:
-    left = sorted({row.source for row, use in zip(rows, usable, strict=True) if not use})
+    left_out = sorted({row.source for row, use in zip(rows, usable, strict=True) if not use})
     table = _table([row for row, use in zip(rows, usable, strict=True) if use])
-    spoken = Counter(row.language for row, use in zip(rows, usable, strict=True) if use)
-    languages = ", ".join(f"{name or 'unstated'} {n}" for name, n in spoken.most_common())
+    rows_by_language = Counter(row.language for row, use in zip(rows, usable, strict=True) if use)
+    languages = ", ".join(f"{name or 'unstated'} {n}" for name, n in rows_by_language.most_common())
     out = f"{table}\nLanguages: {languages}.\n"
-    if left:
-        out += f"\nLeft out for their licence: {', '.join(left)}.\n"
+    if left_out:
+        out += f"\nLeft out for their licence: {', '.join(left_out)}.\n"
     return out
 
 

@@ -31,7 +31,7 @@ class Features:
     vectors: Floats
     pieces: Floats
 
-    def only(self, index: NDArray[Any]) -> "Features":
+    def subset(self, index: NDArray[Any]) -> "Features":
         """The features of some rows."""
         return replace(self, counts=self.counts[index], vectors=self.vectors[index])
 

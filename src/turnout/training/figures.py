@@ -51,11 +51,11 @@ class Figures:
         """The figures by name."""
         return asdict(self)
 
-    def shown(self) -> dict[str, str]:
+    def as_text(self) -> dict[str, str]:
         """The figures in words, by name."""
         figures = {n.replace("_", " "): value for n, value in self.as_dict().items()}
         return {
-            name: f"{value:,}" if isinstance(value, int) else _written(value)
+            name: f"{value:,}" if isinstance(value, int) else _formatted(value)
             for name, value in figures.items()
         }
 
@@ -65,15 +65,15 @@ def figures(rows: Sequence[Row], both: Doubles, calibration: Calibration) -> Fig
     harm = both[:, HARM] - calibration.harm_cut
     injection = both[:, INJECTION] - calibration.injection_cut
     unsafe = np.maximum(harm, injection)
-    public = np.array([not row.own and row.judged for row in rows])
+    public = np.array([not row.is_own and row.is_prompt for row in rows])
     bad = np.array([row.unsafe for row in rows])
     injected = np.array([row.injection for row in rows])
     english = np.array([row.language == "en" for row in rows])
     scary = np.array([row.source in SCARY_SOURCES for row in rows])
     own_scary = np.array([row.kind == "scary_benign" for row in rows])
     good = public & ~bad
-    one, five = (_above(unsafe[good], share) for share in (0.01, 0.05))
-    labels = served(both, unsafe > one)
+    one, five = (_score_above(unsafe[good], share) for share in (0.01, 0.05))
+    labels = served_labels(both, unsafe > one)
     return Figures(
         rows=int(public.sum()),
         four_way_f1=four_way(rows, labels, public),
@@ -92,7 +92,7 @@ def figures(rows: Sequence[Row], both: Doubles, calibration: Calibration) -> Fig
     )
 
 
-def served(both: Doubles, blocked: Mask) -> list[str]:
+def served_labels(both: Doubles, blocked: Mask) -> list[str]:
     """The four-way label of every row: the likeliest of the configured intents, or unsafe."""
     logits = both[:, : len(INTENTS)]
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -143,10 +143,10 @@ def macro_f1(pairs: Sequence[tuple[str, str]], labels: Sequence[str]) -> float:
 
 def recall_at(scores: Doubles, bad: Mask, good: Mask, share: float) -> float:
     """Share of the bad rows above the score that ``share`` of the good ones exceed."""
-    return _share(scores > _above(scores[good], share), bad)
+    return _share(scores > _score_above(scores[good], share), bad)
 
 
-def _above(scores: Doubles, share: float) -> float:
+def _score_above(scores: Doubles, share: float) -> float:
     """The score above which that share of the rows lies; without rows there is none."""
     return float(np.quantile(scores, 1.0 - share)) if len(scores) else float("inf")
 
@@ -155,5 +155,5 @@ def _share(hit: Mask, among: Mask) -> float:
     return float(hit[among].mean()) if among.any() else float("nan")
 
 
-def _written(value: float) -> str:
+def _formatted(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3f}"

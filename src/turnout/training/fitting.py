@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from turnout.classifiers.grams import PIECES
 from turnout.core.arrays import Doubles
 from turnout.training.features import Features
-from turnout.training.folds import weights
+from turnout.training.folds import row_weights
 from turnout.training.rows import INTENTS, MADE, Row
 
 OUTPUTS = (*INTENTS, "harm", "injection")
@@ -28,8 +28,8 @@ _STATIC_RIDGE = 1e-3
 _SOURCE_POWER = 0.3
 # How much our own prompts count beside public ones: they express harm more mildly than others, and
 # injections in more ways.
-_OWN = {"harm": 0.5, "injection": 2.0}
-_ABSENT = -9.0
+_OWN_WEIGHTS = {"harm": 0.5, "injection": 2.0}
+_ABSENT_BIAS = -9.0
 _MIN_ROWS = 2
 _MIN_SOURCES = 3
 # How strongly directions in which sources of one label differ are damped, and the rows of a source
@@ -72,17 +72,17 @@ def fit(rows: Sequence[Row], features: Features) -> Heads:
     """Heads for every output; one without rows of its own gives no text a high score."""
     # Made rows are only for the labels' heads; rarity and differences of sources come from prompts.
     plain = [i for i, row in enumerate(rows) if row.kind != MADE]
-    asked, prompts = [rows[i] for i in plain], features.only(np.array(plain))
+    asked, prompts = [rows[i] for i in plain], features.subset(np.array(plain))
     rarity = rarity_of(prompts.counts, [row.source for row in asked])
-    first = _heads(rows, weighted(features.counts, rarity), FIRST_STRENGTH, "liblinear")
-    evened = _evened(asked, prompts.vectors)
-    second = _heads(rows, features.vectors @ evened, SECOND_STRENGTH, "lbfgs")
-    common = _everyones_rarity(prompts.counts[:, :PIECES])
+    first = _fit_heads(rows, weighted(features.counts, rarity), FIRST_STRENGTH, "liblinear")
+    evened = _source_damping(asked, prompts.vectors)
+    second = _fit_heads(rows, features.vectors @ evened, SECOND_STRENGTH, "lbfgs")
+    common = _rarity_of_every_column(prompts.counts[:, :PIECES])
     said = weighted(prompts.counts[:, :PIECES], common)
     # Only the pieces that occur: all of them would be copied in double precision, half a GB.
     used = np.unique(said.indices)
     means = said[:, used] @ features.pieces[used]
-    static = _distilled(asked, means, prompts.vectors @ evened @ second[0] + second[1])
+    static = _distil(asked, means, prompts.vectors @ evened @ second[0] + second[1])
     return Heads(
         rarity=rarity,
         first_w=first[0],
@@ -109,25 +109,25 @@ def rarity_of(counts: Any, sources: Sequence[str] = ()) -> Doubles:
 
     Words of a single source show its style rather than what is asked.
     """
-    rarity = _everyones_rarity(counts)
-    rarity[_rows_with(counts) < _MIN_ROWS] = 0.0
+    rarity = _rarity_of_every_column(counts)
+    rarity[_row_counts(counts) < _MIN_ROWS] = 0.0
     if sources:
-        rarity[_spread(counts, sources) < min(_MIN_SOURCES, len(set(sources)))] = 0.0
+        rarity[_source_counts(counts, sources) < min(_MIN_SOURCES, len(set(sources)))] = 0.0
     return rarity
 
 
-def _everyones_rarity(counts: Any) -> Doubles:
+def _rarity_of_every_column(counts: Any) -> Doubles:
     """As ``rarity_of``, but a column that no row has is the rarest, not unused."""
-    rarity = np.log((1 + counts.shape[0]) / (1 + _rows_with(counts))) + 1
+    rarity = np.log((1 + counts.shape[0]) / (1 + _row_counts(counts))) + 1
     return np.asarray(rarity, dtype=np.float16).astype(np.float64)
 
 
-def _rows_with(counts: Any) -> NDArray[np.int64]:
+def _row_counts(counts: Any) -> NDArray[np.int64]:
     """How many rows have each column."""
     return np.asarray((counts > 0).sum(axis=0)).ravel()
 
 
-def _spread(counts: Any, sources: Sequence[str]) -> NDArray[np.int64]:
+def _source_counts(counts: Any, sources: Sequence[str]) -> NDArray[np.int64]:
     """How many sources have each column."""
     from scipy.sparse import csr_matrix
 
@@ -138,7 +138,7 @@ def _spread(counts: Any, sources: Sequence[str]) -> NDArray[np.int64]:
     return np.asarray(((joined @ counts) > 0).sum(axis=0)).ravel()
 
 
-def _evened(rows: Sequence[Row], vectors: NDArray[np.float32]) -> Doubles:
+def _source_damping(rows: Sequence[Row], vectors: NDArray[np.float32]) -> Doubles:
     """A map that damps the directions in which sources of one label differ.
 
     Within-class covariance normalisation (Hatch et al. 2006) of the sources' means.
@@ -159,9 +159,9 @@ def _evened(rows: Sequence[Row], vectors: NDArray[np.float32]) -> Doubles:
     return np.asarray((directions * gain) @ directions.T)
 
 
-def _distilled(rows: Sequence[Row], means: Doubles, taught: Doubles) -> tuple[Doubles, Doubles]:
+def _distil(rows: Sequence[Row], means: Doubles, taught: Doubles) -> tuple[Doubles, Doubles]:
     """Ridge regression from the means of piece vectors to the second stage's log-odds."""
-    sample = weights(rows, [row.intent for row in rows], _SOURCE_POWER)[:, None]
+    sample = row_weights(rows, [row.intent for row in rows], _SOURCE_POWER)[:, None]
     x = np.hstack([means, np.ones((len(means), 1))])
     gram = x.T @ (x * sample)
     gram += _STATIC_RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
@@ -169,57 +169,60 @@ def _distilled(rows: Sequence[Row], means: Doubles, taught: Doubles) -> tuple[Do
     return found[:-1], found[-1]
 
 
-def _heads(
+def _fit_heads(
     rows: Sequence[Row], features: Any, strength: float, solver: str
 ) -> tuple[Doubles, Doubles]:
     """Weights and biases; dense features get one multinomial regression over the intents."""
     width = features.shape[1]
-    weights_, bias = np.zeros((width, len(OUTPUTS))), np.full(len(OUTPUTS), _ABSENT)
+    weights, bias = np.zeros((width, len(OUTPUTS))), np.full(len(OUTPUTS), _ABSENT_BIAS)
     together = solver != "liblinear"
     for k, output in enumerate(OUTPUTS):
         if not (together and output in INTENTS):
-            found = _column(rows, features, output, strength, solver)
+            found = _fit_column(rows, features, output, strength, solver)
             if found is not None:
-                weights_[:, k], bias[k] = found
+                weights[:, k], bias[k] = found
     if together:
-        index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.judged]
+        index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.is_prompt]
         labels = [INTENTS.index(rows[i].intent or "") for i in index]
-        sample = weights([rows[i] for i in index], labels, _SOURCE_POWER)
+        sample = row_weights([rows[i] for i in index], labels, _SOURCE_POWER)
         if len(set(labels)) < 2:
             # A fold may have rows of one label only, or of none.
             bias[labels[:1]] = 0.0
-            return weights_, bias
+            return weights, bias
         model = logistic_regression(features[index], labels, sample, strength, solver)
-        told, base = model.coef_, model.intercept_
-        if len(told) == 1:
+        coefficients, base = model.coef_, model.intercept_
+        if len(coefficients) == 1:
             # For two labels there is one regression, for the second against the first.
-            told, base = np.vstack([-told, told]) / 2, np.hstack([-base, base]) / 2
-        weights_[:, model.classes_] = told.T
+            coefficients, base = (
+                np.vstack([-coefficients, coefficients]) / 2,
+                np.hstack([-base, base]) / 2,
+            )
+        weights[:, model.classes_] = coefficients.T
         bias[model.classes_] = base
-    return weights_, bias
+    return weights, bias
 
 
-def _column(
+def _fit_column(
     rows: Sequence[Row], features: Any, output: str, strength: float, solver: str
 ) -> tuple[Doubles, float] | None:
-    wanted = [_wanted(row, output) for row in rows]
-    index = [i for i, y in enumerate(wanted) if y is not None]
-    labels = [bool(wanted[i]) for i in index]
+    targets = [_target(row, output) for row in rows]
+    index = [i for i, y in enumerate(targets) if y is not None]
+    labels = [bool(targets[i]) for i in index]
     if len(set(labels)) < 2:
         return None
-    sample = weights(
-        [rows[i] for i in index], [_class(rows[i], output) for i in index], _SOURCE_POWER
+    sample = row_weights(
+        [rows[i] for i in index], [_balance_class(rows[i], output) for i in index], _SOURCE_POWER
     )
-    own = np.array([rows[i].own for i in index])
-    sample = np.where(own, _OWN.get(output, 1.0), 1.0) * sample
+    own = np.array([rows[i].is_own for i in index])
+    sample = np.where(own, _OWN_WEIGHTS.get(output, 1.0), 1.0) * sample
     sample /= sample.mean()
     model = logistic_regression(features[index], labels, sample, strength, solver)
     return model.coef_[0], float(model.intercept_[0])
 
 
-def _wanted(row: Row, output: str) -> bool | None:
+def _target(row: Row, output: str) -> bool | None:
     """Whether the row belongs to the output; None keeps it out of that head's training."""
-    if not row.judged:
+    if not row.is_prompt:
         return None
     if output not in INTENTS and row.kind == MADE:
         # Rows made for the labels are neither harmless prompts to learn from nor harm.
@@ -231,9 +234,9 @@ def _wanted(row: Row, output: str) -> bool | None:
     return row.intent == output if row.intent in INTENTS else None
 
 
-def _class(row: Row, output: str) -> object:
+def _balance_class(row: Row, output: str) -> object:
     """The class of the row when classes are balanced."""
-    return row.intent if output in INTENTS else _wanted(row, output)
+    return row.intent if output in INTENTS else _target(row, output)
 
 
 def logistic_regression(

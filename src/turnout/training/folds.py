@@ -11,7 +11,7 @@ from turnout.training.rows import MADE, Row
 FOLDS = 6
 
 
-def by_source(rows: Sequence[Row], folds: int = FOLDS) -> NDArray[np.int64]:
+def folds_by_source(rows: Sequence[Row], folds: int = FOLDS) -> NDArray[np.int64]:
     """The fold of every row; a source is in one fold, an intent's sources spread over all.
 
     Sources are dealt out largest first, one intent after the other, which needs no randomness.
@@ -30,7 +30,7 @@ def by_source(rows: Sequence[Row], folds: int = FOLDS) -> NDArray[np.int64]:
     return np.array([place[row.source] for row in rows])
 
 
-def weights(
+def row_weights(
     rows: Sequence[Row], labels: Sequence[object], power: float = 0.5
 ) -> NDArray[np.float64]:
     """Weight of every row: a source counts by its size to ``1 - power``, classes likewise."""

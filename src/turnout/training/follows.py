@@ -70,7 +70,7 @@ def switches(rows: Sequence[Row]) -> list[Conversation]:
 
 def new_tasks(rows: Sequence[Row]) -> list[str]:
     """Prompts to put into a conversation as new tasks, spread over all there are."""
-    fresh = [r.text for r in rows if r.judged and r.intent in INTENTS and r.intent != "chat"]
+    fresh = [r.text for r in rows if r.is_prompt and r.intent in INTENTS and r.intent != "chat"]
     return fresh[:: max(1, len(fresh) // _NEW_TASKS)]
 
 

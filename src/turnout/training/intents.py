@@ -18,24 +18,24 @@ from turnout.core import UNSAFE, ConfigError
 from turnout.core.arrays import Doubles, Floats
 from turnout.training import vocabulary
 from turnout.training.asides import AsideHead, fit_asides
-from turnout.training.augment import attacked, tasks
+from turnout.training.augment import attack_rows, task_rows
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
-from turnout.training.card import Part, card, refitted
+from turnout.training.card import Part, card, refit_note
 from turnout.training.features import Features, Progress, embedder, extract, read_rows
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Heads, fit
-from turnout.training.folds import FOLDS, by_source
+from turnout.training.folds import FOLDS, folds_by_source
 from turnout.training.follows import fit_follows, follow_ups, never_follows, new_tasks, switches
 from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
-from turnout.training.pasted import pasted
+from turnout.training.pasted import pasted_rows
 from turnout.training.rows import CALLED_OFF, INTENTS, LABEL_ATTACK, TALK, Row, load
 
 _CLUSTERS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class OutOfFoldOdds:
     """Rows with the log-odds of heads that saw nothing of their source."""
 
     rows: Sequence[Row]
@@ -65,7 +65,7 @@ class Trained:
     every_licence: Figures | None = None
 
 
-def quiet(_step: str, _done: int, _total: int) -> None:
+def no_progress(_step: str, _done: int, _total: int) -> None:
     """Reports no progress."""
 
 
@@ -75,7 +75,7 @@ def train(
     date: str,
     every_licence: bool = False,
     compare: bool = False,
-    progress: Progress = quiet,
+    progress: Progress = no_progress,
 ) -> Trained:
     """Trains one artefact on the rows of ``paths``.
 
@@ -83,25 +83,25 @@ def train(
     measures what the other rows would add. ``date`` goes into the model card.
     Raises ConfigError for a bad row.
     """
-    told = load(paths)
-    rows = training_rows(told)
+    loaded = load(paths)
+    rows = training_rows(loaded)
     usable = np.array([every_licence or permissive(row) for row in rows], dtype=bool)
-    _check(rows, usable)
+    _check_rows(rows, usable)
     features = extract([row.text for row in rows], progress)
-    judged = judge(rows, features, usable, progress)
-    calibration, measured = measure(judged)
+    odds = out_of_fold_odds(rows, features, usable, progress)
+    calibration, measured = measure(odds)
     others = None
     if compare:
         every = np.ones(len(rows), dtype=bool)
-        others = measure(judge(rows, features, every, progress))[1]
+        others = measure(out_of_fold_odds(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
-    heads = fit(*_chosen(rows, features, usable))
-    used = _used(told, every_licence=every_licence)
-    asides = fit_asides(used, read_rows, embedder(progress))
+    heads = fit(*_subset(rows, features, usable))
+    usable_rows = _usable_rows(loaded, every_licence=every_licence)
+    asides = fit_asides(usable_rows, read_rows, embedder(progress))
     text = card(rows, usable, measured, others, calibration, date)
     background = _background(features.vectors[usable])
     artefact = _artefact(heads, asides, background, calibration, text)
-    artefact = _following(artefact, used, progress)
+    artefact = _with_follow_ups(artefact, usable_rows, progress)
     return Trained(artefact=artefact, figures=measured, every_licence=others)
 
 
@@ -112,7 +112,7 @@ def refit(
     base: Path | None = None,
     date: str,
     every_licence: bool = False,
-    progress: Progress = quiet,
+    progress: Progress = no_progress,
 ) -> Artefact:
     """Refits one part of an artefact.
 
@@ -122,57 +122,59 @@ def refit(
     parameters are those of ``train``. Raises ConfigError for a bad row, and if no row is a mould of
     an attack (``asides``), or no row continues or begins a task (``follows``).
     """
-    artefact, told = Artefact.load(base), load(paths)
-    used = _used(told, every_licence=every_licence)
+    artefact, loaded = Artefact.load(base), load(paths)
+    usable_rows = _usable_rows(loaded, every_licence=every_licence)
     if part == "asides":
-        _check_moulds(told)
-        fitted = _leaving(artefact, used, progress)
+        _check_moulds(loaded)
+        refitted = _with_asides(artefact, usable_rows, progress)
     else:
-        _check_turns(used)
-        fitted = _following(artefact, used, progress)
-    return replace(fitted, card=artefact.card + refitted(part, used, date))
+        _check_turns(usable_rows)
+        refitted = _with_follow_ups(artefact, usable_rows, progress)
+    return replace(refitted, card=artefact.card + refit_note(part, usable_rows, date))
 
 
-def _check_moulds(told: Sequence[Row]) -> None:
-    if not any(row.kind in (LABEL_ATTACK, TALK) for row in told):
+def _check_moulds(loaded: Sequence[Row]) -> None:
+    if not any(row.kind in (LABEL_ATTACK, TALK) for row in loaded):
         raise ConfigError(
-            f"none of {len(told)} rows has the kind {LABEL_ATTACK} or {TALK}: nothing tells what "
+            f"none of {len(loaded)} rows has the kind {LABEL_ATTACK} or {TALK}: nothing tells what "
             "talk to the classifier looks like; add some, such as those of Turnout's own datasets"
         )
 
 
-def _check_turns(used: Sequence[Row]) -> None:
+def _check_turns(usable_rows: Sequence[Row]) -> None:
     for found, what in (
-        (follow_ups(used), "two turns of the user and another kind than switch"),
-        (switches(used) or new_tasks(used), "a task of its own, or the kind switch"),
+        (follow_ups(usable_rows), "two turns of the user and another kind than switch"),
+        (switches(usable_rows) or new_tasks(usable_rows), "a task of its own, or the kind switch"),
     ):
         if not found:
             raise ConfigError(
-                f"none of {len(used)} rows that may be used has {what}; add conversations and "
-                "prompts, such as those of Turnout's own datasets"
+                f"none of {len(usable_rows)} rows that may be used has {what}; add conversations "
+                "and prompts, such as those of Turnout's own datasets"
             )
 
 
-def _leaving(artefact: Artefact, used: Sequence[Row], progress: Progress) -> Artefact:
+def _with_asides(artefact: Artefact, usable_rows: Sequence[Row], progress: Progress) -> Artefact:
     """The artefact with other heads for asides."""
     progress("fitting", 0, 1)
-    asides = fit_asides(used, read_rows, embedder(progress))
+    asides = fit_asides(usable_rows, read_rows, embedder(progress))
     kept = {name: a for name, a in artefact.arrays.items() if not name.startswith("aside_")}
     meta = {**artefact.meta, "asides": asides.meta()}
     return replace(artefact, arrays=kept | asides.arrays(), meta=meta)
 
 
-def _following(artefact: Artefact, used: Sequence[Row], progress: Progress) -> Artefact:
+def _with_follow_ups(
+    artefact: Artefact, usable_rows: Sequence[Row], progress: Progress
+) -> Artefact:
     """The artefact with a head for follow-ups that was fitted on the artefact's other parts."""
-    weights, bias = fit_follows(used, LocalClassifier(artefact), progress)
+    weights, bias = fit_follows(usable_rows, LocalClassifier(artefact), progress)
     return replace(artefact, arrays={**artefact.arrays, "follow_w": weights, "follow_b": bias})
 
 
-def _used(told: Sequence[Row], *, every_licence: bool) -> list[Row]:
-    return [row for row in told if every_licence or permissive(row)]
+def _usable_rows(loaded: Sequence[Row], *, every_licence: bool) -> list[Row]:
+    return [row for row in loaded if every_licence or permissive(row)]
 
 
-def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
+def _check_rows(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
     """Raises ConfigError if there is too little to learn from, or nothing to measure it on."""
     if not usable.any():
         raise ConfigError(
@@ -185,7 +187,7 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
             f"all rows are of one source ({', '.join(sources)}); name the source of each, at least "
             "two, since figures and thresholds come from sources that were not seen"
         )
-    labels = {row.intent for row, use in zip(rows, usable, strict=True) if use and row.judged}
+    labels = {row.intent for row, use in zip(rows, usable, strict=True) if use and row.is_prompt}
     if len(labels.intersection(INTENTS)) < 2:
         raise ConfigError(
             f"the rows that may be used have the intents {sorted(map(str, labels))}; give at least "
@@ -198,52 +200,55 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
         )
 
 
-def training_rows(told: Sequence[Row]) -> list[Row]:
+def training_rows(loaded: Sequence[Row]) -> list[Row]:
     """The rows for the labels' heads: those of the files that are used, and rows made from them."""
     # Turns that may come next teach follow-ups alone: as labels they cost more than they brought.
-    rows = [row for row in told if row.kind not in (CALLED_OFF, TALK) and not row.is_next]
+    rows = [row for row in loaded if row.kind not in (CALLED_OFF, TALK) and not row.is_next]
     # Attacks that are hard to find count twice: most prompts that still flip are of that kind.
     left = leftovers(rows, read_rows)
-    made = [*attacked(rows), *left, *left, *pasted(rows)]
-    return [*rows, *made, *tasks(rows)]
+    made = [*attack_rows(rows), *left, *left, *pasted_rows(rows)]
+    return [*rows, *made, *task_rows(rows)]
 
 
-def measure(judged: Judged) -> tuple[Calibration, Figures]:
+def measure(odds: OutOfFoldOdds) -> tuple[Calibration, Figures]:
     """Calibration and the figures of the cascade as served."""
-    calibration = calibrate(judged.rows, judged.quick, judged.both, judged.known)
-    served = calibration.served(judged.quick, judged.both, judged.known)
-    return calibration, figures(judged.rows, served, calibration)
+    calibration = calibrate(odds.rows, odds.quick, odds.both, odds.known)
+    served_odds = calibration.served_odds(odds.quick, odds.both, odds.known)
+    return calibration, figures(odds.rows, served_odds, calibration)
 
 
-def judge(
-    rows: Sequence[Row], features: Features, usable: NDArray[np.bool_], progress: Progress = quiet
-) -> Judged:
+def out_of_fold_odds(
+    rows: Sequence[Row],
+    features: Features,
+    usable: NDArray[np.bool_],
+    progress: Progress = no_progress,
+) -> OutOfFoldOdds:
     """Scores every row by heads fitted on the other folds' usable rows."""
-    fold = by_source(rows)
+    fold = folds_by_source(rows)
     first = np.zeros((len(rows), len(OUTPUTS)))
     second, static = np.zeros_like(first), np.zeros_like(first)
     known = np.zeros(len(rows))
     for k in range(FOLDS):
         progress("folds by source", k, FOLDS)
-        heads = fit(*_chosen(rows, features, usable & (fold != k)))
+        heads = fit(*_subset(rows, features, usable & (fold != k)))
         test = np.flatnonzero(fold == k)
-        held = features.only(test)
+        held = features.subset(test)
         first[test], second[test] = heads.first(held), heads.second(held)
         static[test] = heads.static(held)
-        known[test] = _known(held, heads)
-    return Judged(
+        known[test] = _known_shares(held, heads)
+    return OutOfFoldOdds(
         rows=rows, features=features, first=first, second=second, static=static, known=known
     )
 
 
-def _chosen(
+def _subset(
     rows: Sequence[Row], features: Features, chosen: NDArray[np.bool_]
 ) -> tuple[list[Row], Features]:
     index = np.flatnonzero(chosen)
-    return [rows[int(i)] for i in index], features.only(index)
+    return [rows[int(i)] for i in index], features.subset(index)
 
 
-def _known(features: Features, heads: Heads) -> Doubles:
+def _known_shares(features: Features, heads: Heads) -> Doubles:
     seen = features.counts @ (heads.rarity > 0).astype(np.float64)
     total = np.asarray(features.counts.sum(axis=1)).ravel()
     return np.asarray(seen / np.maximum(total, 1.0))

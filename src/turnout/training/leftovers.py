@@ -44,7 +44,7 @@ def leftovers(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> list[Row]:
         ]
         read = _Reader(fit_asides(others, rows_of), rows_of)
         found += [
-            filled.reading(left)
+            filled.read_as(left)
             for filled in attacks
             if groups[filled.mould] == group
             and _letters_and_digits(left := read(filled.text))

@@ -12,7 +12,7 @@ from turnout.classifiers.openings import TEXT_TASKS
 from turnout.training.rows import MADE, Row
 
 # Intents of prompts that may be pasted: none whose text would be code.
-_SAID = frozenset({"chat", "creative", "simple_qa", "reasoning"})
+_PASTED_INTENTS = frozenset({"chat", "creative", "simple_qa", "reasoning"})
 _TEXT = range(30, 401)
 # Steps through the texts that have no divisor in common with most numbers of them.
 _STRIDE, _SHIFT = 37, 101
@@ -25,25 +25,27 @@ class _Task:
     text: str
 
 
-def pasted(rows: Sequence[Row]) -> list[Row]:
+def pasted_rows(rows: Sequence[Row]) -> list[Row]:
     """New rows: each opening alone, before another prompt, and before another task's text.
 
     The opening is a first clause that ends with a colon or its line; labels are the opening's, and
     texts are in its language if there are any.
     """
-    own = [row for row in rows if row.lends]
+    own = [row for row in rows if row.may_be_reused]
     tasks = list(_tasks(own))
-    prompts = _by_language((row, row.text) for row in own if row.intent in _SAID)
+    prompts = _by_language((row, row.text) for row in own if row.intent in _PASTED_INTENTS)
     texts = _by_language((task.row, task.text.strip()) for task in tasks)
     openings = {task.opening: task.row for task in reversed(tasks)}
     found = []
     for turn, (words, row) in enumerate(reversed(openings.items())):
-        found.append(row.saying(words.strip(), kind=MADE))
+        found.append(row.with_text(words.strip(), kind=MADE))
         for known, shift in ((prompts, 0), (texts, _SHIFT)):
-            fitting = known.get(row.language) or [text for each in known.values() for text in each]
-            if fitting:
-                text = fitting[(turn * _STRIDE + shift) % len(fitting)]
-                found.append(row.saying(words + text, kind=MADE))
+            candidates = known.get(row.language) or [
+                text for each in known.values() for text in each
+            ]
+            if candidates:
+                text = candidates[(turn * _STRIDE + shift) % len(candidates)]
+                found.append(row.with_text(words + text, kind=MADE))
     return found
 
 
@@ -55,10 +57,10 @@ def _tasks(rows: Sequence[Row]) -> Iterator[_Task]:
             yield _Task(row=row, opening=opening, text=text)
 
 
-def _by_language(said: Iterator[tuple[Row, str]]) -> dict[str, list[str]]:
+def _by_language(pairs: Iterator[tuple[Row, str]]) -> dict[str, list[str]]:
     """The texts of middling length by language."""
     found: dict[str, list[str]] = {}
-    for row, text in said:
+    for row, text in pairs:
         if len(text) in _TEXT:
             found.setdefault(row.language, []).append(text)
     return found

@@ -38,7 +38,7 @@ MOULDS = frozenset({LABEL_ATTACK, DETOUR})
 TALK = "talk"
 # A mould used only to learn what calls off a task: the clause before the prompt's place.
 CALLED_OFF = "called_off"
-_UNJUDGED = frozenset({*MOULDS, TALK, CALLED_OFF, FOLLOW_UP})
+_NO_PROMPTS = frozenset({*MOULDS, TALK, CALLED_OFF, FOLLOW_UP})
 # A text that looks like an injection but is not.
 INJECTION_BENIGN = "injection_benign"
 # Made from other rows: used only for the labels' heads.
@@ -73,23 +73,23 @@ class Row:
         return self.turns[-1]
 
     @property
-    def judged(self) -> bool:
+    def is_prompt(self) -> bool:
         """Whether the row is a prompt in its own right: not a bare follow-up and not a mould."""
-        return len(self.turns) == 1 and self.kind not in _UNJUDGED
+        return len(self.turns) == 1 and self.kind not in _NO_PROMPTS
 
     @property
-    def own(self) -> bool:
+    def is_own(self) -> bool:
         """Whether the row is of our own prompts, or made from them."""
         return self.source.startswith("own")
 
     @property
-    def lends(self) -> bool:
+    def may_be_reused(self) -> bool:
         """Whether other rows may be made of its text: a benign prompt of our own, itself not made.
 
         One that looks like an injection may not: inside a mould it would seem part of it.
         """
         fit = self.kind not in (MADE, INJECTION_BENIGN)
-        return self.own and fit and self.judged and self.intent in INTENTS
+        return self.is_own and fit and self.is_prompt and self.intent in INTENTS
 
     @property
     def unsafe(self) -> bool:
@@ -101,22 +101,22 @@ class Row:
         """Whether the row tries to override instructions."""
         return self.unsafe and (self.kind == INJECTION or self.source in INJECTION_SOURCES)
 
-    def saying(self, text: str, *, kind: str) -> "Row":
+    def with_text(self, text: str, *, kind: str) -> "Row":
         """A row with the same label and only ``text`` as the user's message."""
         return replace(self, messages=({"role": "user", "content": text},), kind=kind)
 
 
 def load(paths: Sequence[Path]) -> list[Row]:
     """All rows of the files, in order. Raises ConfigError naming file, line and field."""
-    return [row for path in paths for row in _file(path)]
+    return [row for path in paths for row in _rows_of_file(path)]
 
 
-def _file(path: Path) -> Iterator[Row]:
+def _rows_of_file(path: Path) -> Iterator[Row]:
     for number, raw in enumerate(_lines(path), 1):
         if not raw.strip():
             continue
         try:
-            yield from _rows(orjson.loads(raw))
+            yield from _rows_of_line(orjson.loads(raw))
         except (ValueError, TypeError, InvalidRequest) as error:
             raise ConfigError(f"{path}: line {number}: {error}") from error
 
@@ -126,7 +126,7 @@ def _lines(path: Path) -> Iterable[bytes]:
         yield from file
 
 
-def _rows(value: Any) -> Iterator[Row]:
+def _rows_of_line(value: Any) -> Iterator[Row]:
     if not isinstance(value, dict):
         raise TypeError("not an object; write one object a line")
     row = _row(value)
@@ -139,8 +139,8 @@ def _rows(value: Any) -> Iterator[Row]:
     for i, turn in enumerate(turns):
         if not turn.get("text"):
             raise ValueError(f"next[{i}].text is missing; give what the user says")
-        said = {"role": "user", "content": turn["text"]}
-        next_row = _row({**value, **turn, "messages": [*row.messages, said]})
+        turn_message = {"role": "user", "content": turn["text"]}
+        next_row = _row({**value, **turn, "messages": [*row.messages, turn_message]})
         yield replace(next_row, is_next=True)
 
 
