@@ -66,13 +66,13 @@ def cpu_figures(rounds: int) -> dict[str, list[float]]:
     """Microseconds by name, one for each round."""
     wire = stream_bytes()
     lines = [line[6:] for line in wire.split(b"\n\n") if line]
-    where, asked = deployment("http://127.0.0.1:1/v1"), request()
+    where, message = deployment("http://127.0.0.1:1/v1"), request()
     error = orjson.dumps({"error": {"message": "slow down", "code": "rate_limit_exceeded"}})
     works: dict[str, tuple[Callable[[], object], int, float]] = {
         "stream event, decoded": (lambda: list(CODEC.decoder().feed(wire)), 20, CHUNKS),
         "stream event, floor (JSON only)": (lambda: [orjson.loads(x) for x in lines], 20, CHUNKS),
-        "encode 2 kB": (lambda: CODEC.encode(asked, where, stream=True), 500, 1),
-        "encode 2 kB, floor (JSON only)": (lambda: orjson.dumps(asked.body), 500, 1),
+        "encode 2 kB": (lambda: CODEC.encode(message, where, stream=True), 500, 1),
+        "encode 2 kB, floor (JSON only)": (lambda: orjson.dumps(message.body), 500, 1),
         "classify an error": (lambda: CODEC.classify_error(429, {}, error), 500, 1),
     }
     return {

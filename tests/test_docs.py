@@ -16,7 +16,7 @@ from benchmarks.classify.folds import card
 from pydantic import BaseModel
 
 from tests.runtime.world import PATIENT, config
-from tests.success.worlds import learned, write_table
+from tests.success.worlds import trained_predictor, write_table
 from turnout.catalog.presets import presets
 from turnout.classifiers import LocalClassifier
 from turnout.cli.app import app
@@ -128,7 +128,7 @@ def test_the_example_of_evaluation_runs(tmp_path: Path, monkeypatch: pytest.Monk
     pytest.importorskip("matplotlib")
     (tmp_path / "mine").mkdir()
     table = read_table(write_table(tmp_path / "mine", "held-out"))
-    write_bundle(learned(), [table], tmp_path / "bundle")
+    write_bundle(trained_predictor(), [table], tmp_path / "bundle")
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "routing.md").read_text(encoding="utf-8")
     (example,) = [block for kind, block in _BLOCK.findall(page) if kind == "python"]

@@ -101,19 +101,21 @@ def next_turns(_data: Sequence[Path]) -> dict[str, Any]:
     rows = load([OWN / "turns_test.jsonl"])
     after = np.array(_intents(classifier, [row.messages for row in rows]))
     wanted = np.array([row.intent for row in rows])
-    begun = np.array([row.turns[0] for row in rows])
+    first_turns = np.array([row.turns[0] for row in rows])
     new = np.array([row.kind == SWITCH for row in rows])
     tasks = [row.text if row.kind == SWITCH else row.turns[0] for row in rows]
     right_alone = np.array(_intents(classifier, [user_message(text) for text in tasks])) == wanted
-    out: dict[str, Any] = {"conversations": len(set(begun))}
+    out: dict[str, Any] = {"conversations": len(set(first_turns))}
     for name, some in (("goes on", ~new), ("new task", new)):
         right = after[some] == wanted[some]
         out |= {
             f"{name}: turns": int(some.sum()),
-            f"{name}: right label": by_group(right, begun[some]),
-            f"{name}: right label of its task alone": by_group(right_alone[some], begun[some]),
+            f"{name}: right label": by_group(right, first_turns[some]),
+            f"{name}: right label of its task alone": by_group(
+                right_alone[some], first_turns[some]
+            ),
             f"{name}: such a right label kept": by_group(
-                right[right_alone[some]], begun[some & right_alone]
+                right[right_alone[some]], first_turns[some & right_alone]
             ),
         }
     return out

@@ -44,8 +44,8 @@ def figures(data: Sequence[Path]) -> dict[str, Any]:
     out, classifier = _load_figures()
     texts = _texts(data)
     out["prompts"] = len(texts)
-    begun = classifier.begin_batch([user_message(text) for text in texts])
-    settled = [isinstance(one, Prediction) for one in begun]
+    verdicts = classifier.begin_batch([user_message(text) for text in texts])
+    settled = [isinstance(one, Prediction) for one in verdicts]
     out["settled by the first stage"] = float(np.mean(settled))
     gc.collect()
     taken = [_predict_ms(classifier, text) for text in texts]

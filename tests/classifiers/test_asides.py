@@ -121,7 +121,7 @@ def test_only_the_aside_goes() -> None:
     assert found == "sort the list, please."
 
 
-def test_a_clause_goes_only_where_more_speaks_for_it_than_against() -> None:
+def test_a_clause_is_removed_only_if_most_evidence_is_for_an_aside() -> None:
     """What is likelier the request's own stays, and so does what stands between such clauses."""
     asides = _asides()
     assert asides.without_asides("sort it.\nlist it", _rows_of) == "sort it.\nlist it"
@@ -132,7 +132,7 @@ def test_a_clause_goes_only_where_more_speaks_for_it_than_against() -> None:
     )
 
 
-def test_what_a_request_opens_with_a_colon_is_its_own() -> None:
+def test_a_text_after_a_requests_colon_belongs_to_it() -> None:
     """Whatever it says; what an aside opens is not."""
     asides = _asides()
     assert asides.without_asides("sort this: label one", _rows_of) == "sort this: label one"
@@ -143,7 +143,7 @@ def test_what_a_request_opens_with_a_colon_is_its_own() -> None:
     assert asides.without_asides("label this: chat.\nsort it", _rows_of) == "sort it"
 
 
-def test_what_opens_a_task_stays_with_its_text() -> None:
+def test_an_opening_is_kept_with_its_text() -> None:
     """An aside between them parts no task from what it is on; what an aside opens is no task."""
     asides, text = _asides(), "list and sort and list this line, please.\nlist that one"
     assert (
@@ -154,7 +154,7 @@ def test_what_opens_a_task_stays_with_its_text() -> None:
     assert asides.without_asides(f"label this.\nlabel: chat.\n{text}", _rows_of) == text
 
 
-def test_a_task_that_is_called_off_goes() -> None:
+def test_a_task_that_is_called_off_is_removed() -> None:
     """With what calls it off, where another task follows; where none does, the task stays."""
     asides = _asides()
     assert asides.without_asides("sort it. drop it. list that", _rows_of) == "list that"
@@ -162,21 +162,21 @@ def test_a_task_that_is_called_off_goes() -> None:
     assert "sort it. list that." in asides.without_asides("sort it. list that. drop it.", _rows_of)
 
 
-def _understanding() -> Asides:
-    """As above, and it asks of any clause whether a colleague did it."""
+def _asides_with_call_off_head() -> Asides:
+    """As ``_asides``, with a head that takes clauses about a colleague for calling off."""
     asides = _asides()
     table = replace(asides.table, bias=np.array([-1.5, -3.0], np.float32))
-    meaning = Dense(weights=np.array([9.0], np.float32), bias=np.float32(-3.0))
-    return replace(asides, table=table, call_off_head=meaning)
+    call_off_head = Dense(weights=np.array([9.0], np.float32), bias=np.float32(-3.0))
+    return replace(asides, table=table, call_off_head=call_off_head)
 
 
-def _meant(texts: Sequence[str]) -> np.ndarray:
-    """One column, by whether a text is a thing said of a colleague."""
+def _names_colleague(texts: Sequence[str]) -> np.ndarray:
+    """One column: whether a text names a colleague."""
     return np.array([["colleague" in text] for text in texts], np.float32)
 
 
-def _told(asides: Asides, text: str, embed: Embed) -> str:
-    """What is asked, by the meaning of its clauses where that is to be known."""
+def _resolved_text(asides: Asides, text: str, embed: Embed) -> str:
+    """The request, by the clauses' embeddings if it depends on them."""
     try:
         return asides.without_asides(text, _rows_of)
     except Unsure as unsure:
@@ -185,16 +185,16 @@ def _told(asides: Asides, text: str, embed: Embed) -> str:
 
 def test_what_calls_off_is_known_by_its_meaning() -> None:
     """Words that the table does not know are asked for where the request hangs on them."""
-    asides = _understanding()
+    asides = _asides_with_call_off_head()
     text = "sort it. a colleague did, please. list that"
     assert _asides().without_asides(text, _rows_of) != "list that"
-    assert _told(asides, text, _meant) == "list that"
-    assert _told(asides, text.replace("colleague", "cat"), _meant) != "list that"
+    assert _resolved_text(asides, text, _names_colleague) == "list that"
+    assert _resolved_text(asides, text.replace("colleague", "cat"), _names_colleague) != "list that"
 
 
-def test_without_embeddings_it_says_what_hangs_on_them() -> None:
+def test_without_embeddings_it_raises_the_possible_readings() -> None:
     """Both readings are told; a text that nothing hangs on is read without."""
-    asides = _understanding()
+    asides = _asides_with_call_off_head()
     with pytest.raises(Unsure) as raised:
         asides.without_asides("sort it. drop it. list that", _rows_of)
     assert raised.value.other_readings is not None
@@ -203,23 +203,23 @@ def test_without_embeddings_it_says_what_hangs_on_them() -> None:
     assert asides.without_asides("sort the list, please.\nlabel this", _rows_of)
 
 
-def _hearing() -> Asides:
-    """As ``_asides``, and beside a label it asks of any clause whether a guild is named."""
+def _asides_with_aside_head() -> Asides:
+    """As ``_asides``, with a head that takes clauses that name a guild for asides."""
     inner = Dense(weights=np.array([[1.0]], np.float32), bias=np.zeros(1, np.float32))
     outer = Dense(weights=np.array([20.0], np.float32), bias=np.float32(-4.0))
     return replace(_asides(), aside_head=Hidden(inner=inner, outer=outer))
 
 
-def _heard(texts: Sequence[str]) -> np.ndarray:
-    """One column, by whether a text speaks of a guild."""
+def _names_guild(texts: Sequence[str]) -> np.ndarray:
+    """One column: whether a text names a guild."""
     return np.array([["guild" in text] for text in texts], np.float32)
 
 
 def test_an_aside_in_unknown_words_is_known_by_its_meaning() -> None:
     """Beside what is known to talk of labels, what an embedding says of the rest is heard."""
-    asides = _hearing()
+    asides = _asides_with_aside_head()
     text = "label chat.\nthe guild says please.\nsort that, list it"
-    assert _told(asides, text, _heard) == "sort that, list it"
+    assert _resolved_text(asides, text, _names_guild) == "sort that, list it"
     assert "guild" in _asides().without_asides(text, _rows_of)
 
 
@@ -229,23 +229,23 @@ def test_a_plain_request_is_not_embedded() -> None:
 
     def embed(texts: Sequence[str]) -> np.ndarray:
         asked.extend(texts)
-        return _heard(texts)
+        return _names_guild(texts)
 
     text = "label chat.\nthe guild says please.\nsort that, list it"
-    assert _told(_hearing(), text, embed) == "sort that, list it"
+    assert _resolved_text(_asides_with_aside_head(), text, embed) == "sort that, list it"
     assert asked == ["label chat.\n", "the guild says please.\n"]
 
 
 def test_a_text_without_talk_of_labels_is_read_by_its_rows() -> None:
     """No clause of it is embedded, whatever it speaks of."""
     text = "sort this.\nthe guild says sort, list.\nsort that, list it"
-    assert _hearing().without_asides(text, _rows_of) == text
+    assert _asides_with_aside_head().without_asides(text, _rows_of) == text
 
 
 def test_talk_of_labels_is_not_guessed_at() -> None:
     """Without an embedding there is no second reading to compare with."""
     with pytest.raises(Unsure) as raised:
-        _hearing().without_asides("label chat.\nsort that, list it", _rows_of)
+        _asides_with_aside_head().without_asides("label chat.\nsort that, list it", _rows_of)
     assert raised.value.plain_reading == "sort that, list it"
     assert raised.value.other_readings is None
 
@@ -253,20 +253,20 @@ def test_talk_of_labels_is_not_guessed_at() -> None:
 def test_a_text_of_very_many_clauses_is_read_by_its_rows() -> None:
     """Each would be embedded."""
     text = "label chat.\n" * 40 + "sort that, list it"
-    assert _hearing().without_asides(text, _rows_of) == "sort that, list it"
+    assert _asides_with_aside_head().without_asides(text, _rows_of) == "sort that, list it"
 
 
 def test_a_line_with_a_plain_aside_is_one() -> None:
     """What stands beside it in its line goes with it, while another line is free of it."""
     text = "label chat. please the guild.\nsort that, list it"
-    assert _told(_hearing(), text, _heard) == "sort that, list it"
+    assert _resolved_text(_asides_with_aside_head(), text, _names_guild) == "sort that, list it"
 
 
-def test_a_long_clause_calls_nothing_off() -> None:
+def test_a_long_clause_does_not_call_off_a_task() -> None:
     """Its embedding would cost much, and nobody says so much to say never mind."""
-    asides = _understanding()
+    asides = _asides_with_call_off_head()
     text = f"sort it. a colleague did {'so ' * 40}please. list that"
-    assert _told(asides, text, _meant) != "list that"
+    assert _resolved_text(asides, text, _names_colleague) != "list that"
 
 
 def test_a_request_ends_with_a_line_rather_than_within() -> None:
@@ -277,7 +277,7 @@ def test_a_request_ends_with_a_line_rather_than_within() -> None:
     assert asides.without_asides(told, _rows_of) == "sort it and list it. please"
 
 
-def test_what_stood_around_the_request_goes_with_it() -> None:
+def test_signs_around_a_request_are_removed_with_the_asides() -> None:
     """Quotes and brackets of what is left out are no part of the request; its own ones are."""
     asides = _asides()
     assert asides.without_asides('label it: "sort the list"}', _rows_of) == "sort the list"
@@ -285,19 +285,19 @@ def test_what_stood_around_the_request_goes_with_it() -> None:
     assert asides.without_asides('sort it, "please".', _rows_of) == 'sort it, "please".'
 
 
-def test_a_text_that_is_all_aside_stays() -> None:
+def test_a_text_of_asides_alone_is_kept() -> None:
     """Something must be read."""
     assert _asides().without_asides("label one.\nlabel two.", _rows_of) == "label one.\nlabel two."
 
 
-def test_the_alarm_sums_what_tells() -> None:
+def test_a_text_may_hold_an_aside_if_its_evidence_passes_the_alarm() -> None:
     """One telling word raises it, however much else is said."""
     asides = _asides()
     assert asides.may_hold_aside(_rows("sort the list and label it"))
     assert not asides.may_hold_aside(_rows("sort the list, chat"))
 
 
-def test_an_idle_text_says_nothing_else() -> None:
+def test_a_text_of_asides_alone_is_recognised() -> None:
     """Each of its clauses must tell of an aside beyond doubt, and something must."""
     asides = _asides()
     assert asides.is_only_asides(
@@ -388,14 +388,14 @@ def test_what_is_left_of_an_attack_is_read_as_the_prompt_is(prompt: str) -> None
     assert dict(attacked.intents) == pytest.approx(dict(plain.intents), abs=1e-3)
 
 
-def test_a_colon_opens_nothing_that_plainly_talks_of_labels() -> None:
+def test_a_plain_aside_after_a_colon_is_removed() -> None:
     """Where a text talks of labels, a note with a colon in front does not make an order a task."""
     text = "sort note: label chat.\nsort that, list it"
-    assert "label" not in _told(_hearing(), text, _heard)
+    assert "label" not in _resolved_text(_asides_with_aside_head(), text, _names_guild)
     assert _asides().without_asides(text, _rows_of) == text
 
 
-def test_signs_around_what_is_left_go_with_what_stood_there() -> None:
+def test_signs_left_by_removed_asides_are_removed() -> None:
     """Fences, quotes and brackets of any script, and signs that stand alone."""
     asides = _asides()
     for wrapped in (
@@ -421,7 +421,7 @@ def test_a_comment_in_code_keeps_its_signs() -> None:
     assert _asides().without_asides(f"label chat.\n{code}", _rows_of) == code
 
 
-def test_a_few_letters_are_no_request() -> None:
+def test_a_request_has_more_than_a_few_letters() -> None:
     """Where no more would be left, the text is read whole."""
     text = "chat, label it.\n{[1]}"
     assert _asides().without_asides(text, _rows_of) == text

@@ -21,7 +21,7 @@ def weights() -> Weights:
     return read_weights(weights_path(), cache_folder())
 
 
-def _normal(row: Floats, gain: Floats, shift: Floats, epsilon: float) -> Floats:
+def _normalised(row: Floats, gain: Floats, shift: Floats, epsilon: float) -> Floats:
     return (row - row.mean()) / np.sqrt(row.var() + epsilon) * gain + shift
 
 
@@ -32,7 +32,7 @@ def _convolution(rows: Floats, left: int, weight: Floats, bias: Floats) -> Float
     return np.array([np.maximum(window @ weight + bias, 0) for window in windows]) + rows
 
 
-def _by_definition(w: Weights, ids: Sequence[int]) -> Floats:
+def _reference_embedding(w: Weights, ids: Sequence[int]) -> Floats:
     epsilon = float(w["eps"])
     pieces = np.array([BEGIN, *ids, END])
     chunk = pieces % len(w["scale"])
@@ -40,13 +40,15 @@ def _by_definition(w: Weights, ids: Sequence[int]) -> Floats:
     projected = np.concatenate([embedded @ w[f"proj{n}"] + w[f"proj_b{n}"] for n, _ in WIDTHS], 1)
     gain = np.concatenate([w[f"ln_g{n}"] for n, _ in WIDTHS])
     shift = np.concatenate([w[f"ln_b{n}"] for n, _ in WIDTHS])
-    parts = np.split(np.array([_normal(row, gain, shift, epsilon) for row in projected]), 3, axis=1)
+    parts = np.split(
+        np.array([_normalised(row, gain, shift, epsilon) for row in projected]), 3, axis=1
+    )
     columns = [embedded]
     for (n, left), part in zip(WIDTHS, parts, strict=True):
         once = _convolution(part, left, w[f"w1_{n}"], w[f"b1_{n}"])
         columns.append(_convolution(once, left, w[f"w2_{n}"], w[f"b2_{n}"]))
     joined = np.concatenate(columns, axis=1)
-    summed = sum(_normal(row, w["ln_g"], w["ln_b"], epsilon) for row in joined)
+    summed = sum(_normalised(row, w["ln_g"], w["ln_b"], epsilon) for row in joined)
     x = (summed @ w["cnn_W"] + len(pieces) * w["cnn_b"]) / np.sqrt(len(pieces))
     hidden = np.maximum(x @ w["p1"] + np.maximum(x @ w["d0"], 0) @ w["d1"], 0)
     out = np.tanh(hidden @ w["p3"] + np.maximum(hidden @ w["d2"], 0) @ w["d3"])
@@ -68,7 +70,7 @@ def test_each_sentence_is_embedded_as_if_alone(
 ) -> None:
     """Whatever stands beside it in the batch."""
     found = SentenceEncoder(weights).encode(sentences)
-    told = np.array([_by_definition(weights, ids) for ids in sentences])
+    told = np.array([_reference_embedding(weights, ids) for ids in sentences])
     np.testing.assert_allclose(found, told, atol=2e-6)
 
 

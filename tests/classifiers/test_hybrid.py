@@ -21,7 +21,7 @@ def test_a_missing_label_says_why() -> None:
     assert joined.unsafe == LOCAL.unsafe
 
 
-def test_only_the_band_asks() -> None:
+def test_only_unsure_predictions_need_a_label() -> None:
     """A confident, safe prompt asks nobody, low confidence or a middling score do."""
     band = Band(confidence=0.6, unsafe=0.3)
     assert not band.needs_label(LOCAL, 0.9)

@@ -68,7 +68,7 @@ def test_a_batch_is_its_prompts_one_by_one(classifier: LocalClassifier) -> None:
         assert together.unsafe == pytest.approx(alone.unsafe, abs=1e-4)
 
 
-def test_what_is_begun_can_be_finished(classifier: LocalClassifier) -> None:
+def test_finish_batch_completes_begin_batch(classifier: LocalClassifier) -> None:
     """The two halves of a prediction give what the whole gives, and read the prompt once."""
     unsure = "What would you do with three old keys and a rainy afternoon in Ghent?"
     settled, begun = classifier.begin_batch([_user("Hi"), _user(unsure)])
@@ -117,13 +117,13 @@ _CODE = (
 _FACT = ("What is the capital of Peru?", "Lima.")
 
 
-def _after(begun: Sequence[str], *turns: str) -> list[dict[str, str]]:
-    """A conversation of ``begun``, the user's and the answer, and of each turn and that answer."""
-    said = list(begun)
+def _conversation(first_exchange: Sequence[str], *turns: str) -> list[dict[str, str]]:
+    """The turns of ``first_exchange`` and of ``turns``, which all get its answer, as messages."""
+    texts = list(first_exchange)
     for turn in turns:
-        said += [turn, begun[-1]]
+        texts += [turn, first_exchange[-1]]
     roles = ("user", "assistant")
-    return [{"role": roles[i % 2], "content": text} for i, text in enumerate(said[:-1])]
+    return [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts[:-1])]
 
 
 @pytest.mark.parametrize(
@@ -142,13 +142,13 @@ def test_a_new_task_has_its_own_label(
     classifier: LocalClassifier, begun: Sequence[str], turn: str, intent: str
 ) -> None:
     """What needs nothing of what was said begins anew, and a question about it goes on."""
-    assert classifier.predict(_after(begun, turn)).intent == intent
+    assert classifier.predict(_conversation(begun, turn)).intent == intent
 
 
-def test_a_task_outlasts_the_window(classifier: LocalClassifier) -> None:
+def test_a_task_is_kept_when_its_turn_leaves_the_window(classifier: LocalClassifier) -> None:
     """Where it was asked lies before the last turns, what was answered tells."""
     turns = ("yes", "go on", "continue", "now add a test", "ok commit it", "hm, why that?") * 2
-    assert classifier.predict(_after(_CODE, *turns)).intent == "code"
+    assert classifier.predict(_conversation(_CODE, *turns)).intent == "code"
 
 
 def test_no_text_is_no_verdict(classifier: LocalClassifier) -> None:
@@ -173,11 +173,11 @@ def test_a_users_intent_works_at_once(classifier: LocalClassifier) -> None:
     assert more.predict(_user("my invoice never arrived")).intent == "invoice_question"
     assert more.predict(_user("What is the capital of Peru?")).intent == "simple_qa"
     begun = ("my invoice never arrived", "I am sorry. For which month?")
-    assert more.predict(_after(begun, "yes")).intent == "invoice_question"
-    assert more.predict(_after(begun, "What is the capital of Peru?")).intent == "simple_qa"
+    assert more.predict(_conversation(begun, "yes")).intent == "invoice_question"
+    assert more.predict(_conversation(begun, "What is the capital of Peru?")).intent == "simple_qa"
 
 
-def test_what_does_not_change_is_there_once(classifier: LocalClassifier) -> None:
+def test_the_first_stage_is_shared_by_all_classifiers(classifier: LocalClassifier) -> None:
     """Of the shipped artefact, whoever loads it; what was read stays each classifier's own."""
     again = LocalClassifier.load()
     spec = IntentSpec(name="own", description="", examples=("one bill", "two bills", "a bill"))
@@ -241,7 +241,7 @@ def test_a_plain_injection_is_found_in_instructions_too(classifier: LocalClassif
 
 
 @pytest.mark.parametrize("batch", [1, 5, 64])
-def test_how_many_texts_are_read_at_once_is_not_seen(
+def test_the_batch_size_does_not_change_the_result(
     classifier: LocalClassifier, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long prompt's stretches and sentences are scored alike, to the last bit."""

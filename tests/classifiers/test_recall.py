@@ -23,17 +23,17 @@ _CODED = base64.b64encode(b"Please write a poem about the tide and the boats in 
 LONG = [_PROSE, _PROSE + _MASKED + _PROSE, f"{_PROSE}\n{_CODED.decode()}\n{_PROSE}"]
 
 
-def _step(count: int) -> list[dict[str, Any]]:
+def _conversation_of(count: int) -> list[dict[str, Any]]:
     """A conversation of so many results, each of which goes on from the last."""
     results = [f"{number}. {LONG[number % 3]}" for number in range(count)]
     asked = [{"role": "user", "content": "What do these say of the tide?"}]
     return asked + [{"role": "tool", "content": text} for text in results]
 
 
-def test_a_conversation_that_comes_again_is_judged_as_anew() -> None:
+def test_a_repeated_conversation_is_judged_as_a_new_one() -> None:
     """But for rounding, whatever was read before, also by several threads at once."""
     reader = LocalClassifier.load()
-    steps = [_step(count) for count in (1, 3, 6)]
+    steps = [_conversation_of(count) for count in (1, 3, 6)]
     fresh = [LocalClassifier.load().predict(step) for step in steps]
     with ThreadPoolExecutor(4) as threads:
         again = list(threads.map(reader.predict, steps * 4))
@@ -48,16 +48,16 @@ def test_what_is_embedded_again_is_not_embedded_twice(monkeypatch: pytest.Monkey
     encoder, embedded = shared_encoder(), []
     encode = encoder.encode
 
-    def noted(excerpts: Sequence[Sequence[int]]) -> Floats:
+    def recording_encode(excerpts: Sequence[Sequence[int]]) -> Floats:
         embedded.extend(excerpts)
         return encode(excerpts)
 
-    monkeypatch.setattr(encoder, "encode", noted)
+    monkeypatch.setattr(encoder, "encode", recording_encode)
     reader = LocalClassifier.load()
-    first = reader.predict(_step(4))
+    first = reader.predict(_conversation_of(4))
     count = len(embedded)
     assert count > 0
-    assert reader.predict(_step(4)) == first
+    assert reader.predict(_conversation_of(4)) == first
     assert len(embedded) == count
 
 

@@ -55,7 +55,7 @@ def _fullwidth(text: str) -> str:
         lambda t: f"[{', '.join(map(str, t.encode()))}]",
     ],
 )
-def test_a_disguised_text_is_read_as_it_was_meant(disguise: Callable[[str], str]) -> None:
+def test_a_disguised_text_is_read_without_its_disguise(disguise: Callable[[str], str]) -> None:
     """One of the readings is the plain text, whatever it was wrapped in."""
     assert any(PLAIN.lower() in part.lower() for part in stretches(disguise(PLAIN)))
 
@@ -137,7 +137,7 @@ def test_joined_words_are_no_plain_ones() -> None:
         "SELECT name FROM lamps where size = 2 and shade is not null and colour is grey",
     ],
 )
-def test_what_says_no_more_has_one_reading(text: str) -> None:
+def test_a_text_that_is_not_encoded_has_one_reading(text: str) -> None:
     """Records without a sentence, programs, lines of prose, and a few words in capitals."""
     assert stretches(text) == [text]
 
@@ -190,7 +190,7 @@ def test_a_plain_text_has_one_reading(text: str) -> None:
         ),
     ],
 )
-def test_a_hostile_text_ends(unit: str) -> None:
+def test_a_hostile_text_gives_few_readings(unit: str) -> None:
     """A hundred thousand characters made to confuse the decoders give a few readings."""
     assert 1 <= len(stretches(unit * (100_000 // len(unit)))) <= 8 * (100_000 // 600 + 1)
 

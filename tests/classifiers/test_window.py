@@ -91,7 +91,7 @@ def test_instructions_are_what_only_the_application_says_before_the_conversation
     span=st.integers(1, 40),
     repeat=st.integers(1, 20),
 )
-def test_where_a_long_text_is_searched_piece_by_piece_is_not_seen(
+def test_the_span_of_a_search_does_not_change_the_sentences(
     text: str, span: int, repeat: int
 ) -> None:
     """Sentences and stretches end where they end in one search over the whole text."""

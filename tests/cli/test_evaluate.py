@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.cli.run import run
-from tests.success.worlds import learned, unpriced_bundle, write_table
+from tests.success.worlds import trained_predictor, unpriced_bundle, write_table
 from turnout.classifiers.success.bundle import POLICY, seal, write_json
 from turnout.evaluation import Predictions, evaluate, read_table
 from turnout.training.bundle import write_bundle
@@ -20,7 +20,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small world, where the large model is slow, and its bundle."""
     folder = tmp_path_factory.mktemp("evaluate")
     table = read_table(write_table(folder, latency_ms=np.tile([100.0, 200.0, 9000.0], (240, 1))))
-    write_bundle(learned(), [table], folder / "bundle")
+    write_bundle(trained_predictor(), [table], folder / "bundle")
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
-from tests.success.worlds import MODELS, learned, write_table
+from tests.success.worlds import MODELS, trained_predictor, write_table
 from turnout.evaluation.table_files import read_table
 from turnout.training.bundle import write_bundle
 
@@ -17,7 +17,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the small world."""
     folder = tmp_path_factory.mktemp("predict")
     table = read_table(write_table(folder))
-    write_bundle(learned(), [table], folder / "bundle")
+    write_bundle(trained_predictor(), [table], folder / "bundle")
     return folder / "bundle"
 
 

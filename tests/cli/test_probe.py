@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.run import run
-from tests.success.worlds import MODELS, learned, prompts, score, write_table
+from tests.success.worlds import MODELS, prompts, score, trained_predictor, write_table
 from turnout import Router
 from turnout.classifiers.success import by_probes, open_bundle, seal
 from turnout.classifiers.success.artefact import card_of
@@ -25,7 +25,7 @@ def bundle(tmp_path: Path) -> Path:
     tokens = np.full((240, 3), 100, np.int32)
     table = read_table(write_table(tmp_path, in_tokens=tokens, out_tokens=tokens))
     table = table.columns(["small", "large"])
-    write_bundle(learned("small", "large"), [table], tmp_path / "bundle")
+    write_bundle(trained_predictor("small", "large"), [table], tmp_path / "bundle")
     return tmp_path / "bundle"
 
 

@@ -57,7 +57,7 @@ def test_a_policy_of_ones_own_is_replayed_beside_the_others(table: OutcomeTable)
     assert "replays" not in report.as_dict()
 
 
-def test_a_model_of_which_no_cost_is_told_has_the_tables_own(table: OutcomeTable) -> None:
+def test_a_model_without_a_given_cost_has_the_tables_mean(table: OutcomeTable) -> None:
     """What is told of one hides nothing of the others; so too for latencies."""
     told = Predictions(
         success=np.full((240, 3), 0.5), mean_cost_usd={"large": 0.0005}, latency_ms={"small": 1e6}

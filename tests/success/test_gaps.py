@@ -56,7 +56,7 @@ def test_prompts_that_no_fold_leaves_out_teach_the_means(tmp_path: Path) -> None
     assert success[0] == pytest.approx(table.score.mean(axis=0), abs=0.15)
 
 
-def bounds(table: OutcomeTable) -> dict[str, Row]:
+def baselines_of(table: OutcomeTable) -> dict[str, Row]:
     """The baselines of a table, and its strongest model as a policy."""
     maker = RowMaker(table)
     rule = Strongest(order=("large", "coder", "small"))
@@ -68,7 +68,7 @@ def bounds(table: OutcomeTable) -> dict[str, Row]:
 def test_a_missing_outcome_is_no_wrong_answer(tmp_path: Path) -> None:
     """The best single model has its mean over its answers; a task oracle takes who answered."""
     table = read_table(write_table(tmp_path, score=gaps())).answered()
-    rows = bounds(table)
+    rows = baselines_of(table)
     assert rows["best single"].quality.value == pytest.approx(np.nanmean(table.score[:, 2]))
     assert rows["best single"].quality.low > 0.8
     assert rows["strongest"].quality.value <= rows["oracle"].quality.value
@@ -88,7 +88,7 @@ def test_prompts_that_nobody_answered_are_left_out(tmp_path: Path) -> None:
     assert table.notes == ("left out, without any score: 30 prompts",)
 
 
-def test_where_no_prompt_was_answered_by_all_the_rest_is_told(
+def test_figures_that_need_common_prompts_are_unknown_without_any(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Policies are compared; what needs whole rows is unknown and said to be."""
@@ -117,7 +117,7 @@ def test_a_pair_that_never_answered_the_same_prompt_has_no_figures(
     assert ran.json["curve"]["figures"]["APGR small → large"]["value"] is None
 
 
-def test_of_what_costs_nothing_nothing_is_saved(
+def test_no_saving_on_models_that_cost_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """All models free: savings are unknown, everything else is told."""
@@ -175,7 +175,7 @@ def test_a_mix_is_as_good_as_the_cheapest_model_alone(tmp_path: Path) -> None:
     """Where the cheapest has 95 % of the best one's quality, it has all that it has."""
     found = np.zeros((240, 3), np.float32)
     found[:200, 0] = found[:196, 1] = found[:204, 2] = 1.0
-    row = bounds(read_table(write_table(tmp_path, score=found)))["zero router at 95%"]
+    row = baselines_of(read_table(write_table(tmp_path, score=found)))["zero router at 95%"]
     assert row.quality.value == pytest.approx(200 / 240)
     assert row.over_mixing.value == pytest.approx(0)
 
@@ -222,7 +222,7 @@ def test_calibration_counts_no_missing_outcome_as_lost() -> None:
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.5, 0.9])
-def test_what_is_not_known_does_not_pass_for_what_is_not_lost(missing: float) -> None:
+def test_unknown_losses_do_not_count_as_none(missing: float) -> None:
     """The cheap model loses one in ten, however seldom it was asked."""
     table, success = world(4000, 0.1, missing=missing)
     found = calibrate(table, success, {"cheap": 0.1, "dear": 1.0}, quality=0.8)

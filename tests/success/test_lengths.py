@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.success.worlds import MODELS, learned, prompts, write_table
+from tests.success.worlds import MODELS, prompts, trained_predictor, write_table
 from turnout import Router
 from turnout.classifiers.success import open_bundle
 from turnout.classifiers.success.lengths import LEVELS
@@ -44,7 +44,7 @@ def test_quantiles_hold_as_often_as_they_say(table: OutcomeTable) -> None:
         assert (fresh <= np.array(guesses)).mean() == pytest.approx(level, abs=0.07)
 
 
-def test_a_long_answer_is_expected_where_answers_are_long(table: OutcomeTable) -> None:
+def test_long_answers_are_predicted_for_prompts_with_long_answers(table: OutcomeTable) -> None:
     """Kind of prompt, model and level all count; a caller's cap bounds them."""
     lengths = fit_lengths([table])
     assert lengths is not None
@@ -56,7 +56,7 @@ def test_a_long_answer_is_expected_where_answers_are_long(table: OutcomeTable) -
     assert max(lengths.tokens(total, 0.9, cap=7).values()) == 7
 
 
-def test_uncounted_answers_teach_nothing(tmp_path: Path) -> None:
+def test_answers_without_token_counts_are_not_learned_from(tmp_path: Path) -> None:
     """A zero is unknown: without counts there are no lengths, with few the model is left out."""
     assert fit_lengths([read_table(write_table(tmp_path))]) is None
     some = tokens()
@@ -69,7 +69,7 @@ def test_uncounted_answers_teach_nothing(tmp_path: Path) -> None:
 
 def test_expected_costs_count_the_predicted_length(table: OutcomeTable, tmp_path: Path) -> None:
     """Served from a bundle: a dearer quantile costs more, and the record makes it again."""
-    write_bundle(learned(), [table], tmp_path / "bundle")
+    write_bundle(trained_predictor(), [table], tmp_path / "bundle")
     assert open_bundle(tmp_path / "bundle").lengths is not None
     models = {
         name: {"model": name, "provider": "p", "price": {"input": "1", "output": "10"}}
@@ -113,8 +113,8 @@ def test_a_bundle_keeps_its_configuration_without_keys(table: OutcomeTable, tmp_
         },
         {},
     )
-    plain = write_bundle(learned(), [table], tmp_path / "plain")
-    full = write_bundle(learned(), [table], tmp_path / "full", config=config)
+    plain = write_bundle(trained_predictor(), [table], tmp_path / "plain")
+    full = write_bundle(trained_predictor(), [table], tmp_path / "full", config=config)
     assert full != plain
     names = {path.name for path in (tmp_path / "full").iterdir()}
     assert {"config.json", "prices.json", "catalogue.json", "policy.json", "success.zip"} <= names
@@ -122,4 +122,4 @@ def test_a_bundle_keeps_its_configuration_without_keys(table: OutcomeTable, tmp_
         assert "sk-secret" not in path.read_text()
     assert open_bundle(tmp_path / "full").digest == full
     # Trained again without one, the old one is no part of it.
-    assert write_bundle(learned(), [table], tmp_path / "full") == plain
+    assert write_bundle(trained_predictor(), [table], tmp_path / "full") == plain

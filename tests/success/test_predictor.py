@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.success.worlds import MODELS, learned, prompts, write_table
+from tests.success.worlds import MODELS, prompts, trained_predictor, write_table
 from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.success import by_prior, by_probes, load, open_bundle
 from turnout.classifiers.success.artefact import FILE
@@ -43,11 +43,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle trained on the small world."""
     place = tmp_path_factory.mktemp("success")
     table = read_table(write_table(place))
-    write_bundle(learned(), [table], place / "bundle")
+    write_bundle(trained_predictor(), [table], place / "bundle")
     return place
 
 
-def test_it_learns_for_whom_a_prompt_is_hard(folder: Path) -> None:
+def test_it_learns_which_models_find_a_prompt_hard(folder: Path) -> None:
     """New sums need the large model, new names do not."""
     predictor = open_bundle(folder / "bundle").predictor
     hard = predictor.predict(
@@ -116,7 +116,7 @@ def test_several_tables_with_other_models_make_one_bundle(folder: Path, tmp_path
     assert ((found > 0) & (found < 1)).all()
 
 
-def test_a_prompt_is_as_strange_as_to_the_table_that_knows_it_best(folder: Path) -> None:
+def test_strangeness_is_that_of_the_table_that_knows_the_prompt_best(folder: Path) -> None:
     """A table that knows nothing does not make a prompt stranger."""
     predictor = open_bundle(folder / "bundle").predictor
     (one,) = predictor.experts
@@ -154,7 +154,7 @@ def test_a_changed_bundle_is_refused(folder: Path, tmp_path: Path) -> None:
 def test_a_new_model_is_known_from_probes(folder: Path) -> None:
     """A model added by probes is placed like the model that it equals."""
     table = read_table(folder / "world")
-    predictor = learned("small", "coder")
+    predictor = trained_predictor("small", "coder")
     success = predictor.predict_all([row_text(row) for row in table.prompts])
     chosen = informative(success, 100)
     assert len(set(chosen.tolist())) == 100
@@ -205,7 +205,7 @@ def _reading(strange: list[float], *, models: int = 2, length: float = 0.0) -> R
     )
 
 
-def test_what_abler_models_gain_is_told_by_who_knows_the_prompt() -> None:
+def test_the_gain_of_abler_models_comes_from_tables_that_know_the_prompt() -> None:
     """An expert is told the others' gain as well as they know the prompt, and never its own."""
     one, other = _reading([0, 1, 1]), _reading([1, 1, 0])
     gains = [np.full(3, 0.2, np.float32), np.full(3, -0.1, np.float32)]
@@ -216,7 +216,7 @@ def test_what_abler_models_gain_is_told_by_who_knows_the_prompt() -> None:
     assert to_one.familiarity.tolist() == [0, 0, 1]
 
 
-def test_own_contrasts_give_way_to_a_table_that_knows_the_prompt(folder: Path) -> None:
+def test_contrasts_of_a_table_that_knows_the_prompt_replace_own_ones(folder: Path) -> None:
     """Only where the prompt is strange and another expert knows it is the told gain decisive."""
     (expert,) = open_bundle(folder / "bundle").predictor.experts
     members = np.zeros((2, 3, 2, 3), np.float32)
@@ -238,12 +238,14 @@ def test_trees_read_levels_that_have_not_seen_the_row(tmp_path: Path) -> None:
     texts = tuple(str(number) for number in range(len(score)))
     level = noise.mean(axis=1)
 
-    def told(smooth: Floats) -> float:
+    def level_correlation(smooth: Floats) -> float:
         read = forest_inputs(encoded, smooth, of_calls=False)
         return float(np.corrcoef(read[:, 1], level)[0, 1])
 
-    assert told(fit_smooth(encoded, noise, 0).departures_and_closeness(encoded)[0]) > 0.15
-    assert told(out_of_fold_departures(texts, encoded, noise, 0)) < 0.1
+    assert (
+        level_correlation(fit_smooth(encoded, noise, 0).departures_and_closeness(encoded)[0]) > 0.15
+    )
+    assert level_correlation(out_of_fold_departures(texts, encoded, noise, 0)) < 0.1
 
 
 def test_a_long_strange_prompt_costs_less_able_models_more(folder: Path) -> None:
@@ -272,7 +274,7 @@ def test_a_strange_prompt_is_read_without_its_wording() -> None:
     assert np.array_equal(meaning_of(without_wording(encoded, centre)), meaning_of(encoded))
 
 
-def test_with_tools_the_phrasing_is_not_read() -> None:
+def test_phrasing_is_not_read_of_prompts_with_tools() -> None:
     """The same call asked for as a command or as a question has the same marks of phrasing."""
     tool = json.dumps([{"name": "weather", "description": "Weather of a city", "parameters": {}}])
     asked = [PromptText("Weather in Oslo", tool), PromptText("Could you tell me? In Oslo.", tool)]
@@ -310,7 +312,7 @@ def test_a_call_of_a_new_form_is_strange(calls: SuccessPredictor) -> None:
     assert min(strange[1:]) > 0.7
 
 
-def test_on_a_strange_call_the_models_are_drawn_together(calls: SuccessPredictor) -> None:
+def test_differences_between_models_are_reduced_on_a_strange_call(calls: SuccessPredictor) -> None:
     """As far as it is strange, about what they do in the mean; elsewhere nothing is taken."""
     (expert,) = calls.experts
     known, half, strange = expert.predict(_reading([0, 0.5, 1], models=3))
@@ -321,7 +323,7 @@ def test_on_a_strange_call_the_models_are_drawn_together(calls: SuccessPredictor
     assert np.ptp(strange) == pytest.approx(0.7 * np.ptp(known), rel=1e-4)
 
 
-def test_small_contrasts_say_nothing_of_a_strange_prompt() -> None:
+def test_small_contrasts_are_ignored_on_a_strange_prompt() -> None:
     """There they shrink, the smaller the more, and keep their order; others keep them."""
     weights = np.zeros((2, 2, 3), np.float32)
     weights[:, 1, 0] = 1.0
@@ -351,7 +353,7 @@ def test_a_forest_of_two_models_keeps_the_scale_of_what_it_learned() -> None:
 
 def test_of_two_models_the_forest_alone_says_who_does_better() -> None:
     """On a known prompt their gap is that of their means, moved as the forest says."""
-    (expert,) = learned("small", "large").experts
+    (expert,) = trained_predictor("small", "large").experts
     encoded = encode_all([row_text(row) for row in prompts(40, seed=4)])
     reading = expert.read(encoded)
     known = replace(reading, strange=np.zeros_like(reading.strange))
@@ -364,7 +366,7 @@ def test_of_two_models_the_forest_alone_says_who_does_better() -> None:
     assert success[:, 1] - success[:, 0] == pytest.approx(forest[:, 1] - forest[:, 0], abs=1e-5)
 
 
-def test_how_alike_options_are_is_read_of_two_models_alone() -> None:
+def test_likeness_of_options_is_read_only_for_two_models() -> None:
     """A pair's trees can learn from it; nothing else that predicts can see it."""
     said = ("Which one?\nA. a red wire\nB. a red wire", "Which one?\nA. a red wire\nB. a lid rope")
     encoded = encode_all([PromptText(text) for text in said])
@@ -410,7 +412,7 @@ def test_a_bundle_of_an_older_version_is_refused_with_the_way_out(
         load(tmp_path)
 
 
-def test_a_known_call_lies_as_close_whoever_is_read_with_it() -> None:
+def test_the_closeness_of_a_call_does_not_depend_on_the_batch() -> None:
     """What rounding leaves of the distance to itself hung on how many prompts were read at once."""
     random = np.random.default_rng(0)
     places = random.normal(size=(300, 130)).astype(np.float32)

@@ -34,7 +34,7 @@ def table(count: int = 200) -> OutcomeTable:
     )
 
 
-def known(world: OutcomeTable) -> np.ndarray:
+def right_predictions(world: OutcomeTable) -> np.ndarray:
     """Predictions that are right about every row."""
     return np.clip(world.score, 0.05, 0.95)
 
@@ -42,7 +42,7 @@ def known(world: OutcomeTable) -> np.ndarray:
 def test_the_cheapest_that_succeeds_is_chosen() -> None:
     """With true predictions no quality is lost and half of the calls are cheap."""
     world = table()
-    found = replay_policy(world, CheapestAboveQuality(), known(world), COSTS)
+    found = replay_policy(world, CheapestAboveQuality(), right_predictions(world), COSTS)
     assert found.score.mean() == 1
     assert found.cost_usd.mean() == pytest.approx(0.0055)
 
@@ -51,7 +51,9 @@ def test_a_requests_own_quality_wins() -> None:
     """A caller who asks for nothing gets the cheapest."""
     world = table()
     limits = Constraints(quality=0.01)
-    found = replay_policy(world, CheapestAboveQuality(), known(world), COSTS, constraints=limits)
+    found = replay_policy(
+        world, CheapestAboveQuality(), right_predictions(world), COSTS, constraints=limits
+    )
     assert (found.chosen == 0).all()
 
 
@@ -59,7 +61,7 @@ def test_a_missing_outcome_falls_back() -> None:
     """A cell without an outcome is a failed call: the next route answers, nothing is paid twice."""
     world = table()
     world.score[0, 0] = np.nan
-    found = replay_policy(world, Cheapest(), known(world), COSTS)
+    found = replay_policy(world, Cheapest(), right_predictions(world), COSTS)
     assert found.chosen[0] == 1
     assert found.calls[0] == 2
     assert found.cost_usd[0] == pytest.approx(0.01)
@@ -88,16 +90,18 @@ def test_a_higher_price_never_makes_a_model_more_attractive() -> None:
     """Utility falls as dollars count for more."""
     world = table()
     shares = [
-        (replay_policy(world, Utility(per_usd=w), known(world), COSTS).chosen == 1).mean()
+        (
+            replay_policy(world, Utility(per_usd=w), right_predictions(world), COSTS).chosen == 1
+        ).mean()
         for w in (0, 10, 100, 1000)
     ]
     assert shares == sorted(shares, reverse=True)
 
 
-def test_weights_are_met_by_lot_and_told_as_propensities() -> None:
+def test_weights_are_drawn_at_random_and_recorded_as_propensities() -> None:
     """A split of three to one sends about a quarter, and says so."""
     policy = Weighted(weights={"small": 3, "large": 1})
-    found = replay_policy(table(2000), policy, known(table(2000)), COSTS)
+    found = replay_policy(table(2000), policy, right_predictions(table(2000)), COSTS)
     assert (found.chosen == 1).mean() == pytest.approx(0.25, abs=0.04)
     scores = policy.rank(_candidates(), _situation("hello"))
     assert sum(score.propensity for score in scores) == pytest.approx(1)
@@ -125,12 +129,12 @@ def test_the_first_rule_that_matches_chooses(rule: Rule, *, matches: bool) -> No
 def test_calibration_keeps_its_promise_and_says_when_it_cannot() -> None:
     """Enough rows give a threshold that saves; twenty give no promise of 5 % loss."""
     world = table(2000)
-    found = calibrate(world, known(world), COSTS, quality=0.95)
+    found = calibrate(world, right_predictions(world), COSTS, quality=0.95)
     assert found.promised
     assert found.low >= 0.95
     assert found.saving > 0.4
     small = world.rows(np.arange(20))
-    assert not calibrate(small, known(small), COSTS, lost=0.05).promised
+    assert not calibrate(small, right_predictions(small), COSTS, lost=0.05).promised
 
 
 def test_a_calibrated_share_serves_every_quality_up_to_its_own() -> None:

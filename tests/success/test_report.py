@@ -37,7 +37,7 @@ def rows_of(prefix: Path) -> dict[str, Row]:
     return {row.name: row for row in [*found, *maker.baseline_rows(table.column("task"))]}
 
 
-def test_figures_are_those_of_the_table(prefix: Path) -> None:
+def test_figures_match_the_table(prefix: Path) -> None:
     """Quality, cost and savings agree with sums over the cells."""
     table, rows = read_table(prefix), rows_of(prefix)
     small, large = table.score[:, 0].mean(), table.score[:, 2].mean()

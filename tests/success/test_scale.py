@@ -11,8 +11,8 @@ EASY, HARD = ("weak", "middle", "strong"), ("middle", "strong", "best")
 PRIORS = [np.array([0.8, 0.9, 0.95], np.float32), np.array([0.3, 0.5, 0.8], np.float32)]
 
 
-def told(easy: float, hard: float) -> list[np.ndarray]:
-    """Both tables' answers to a prompt at their means, known to them as well as said."""
+def lowered_answers(easy: float, hard: float) -> list[np.ndarray]:
+    """Both tables' predictions for a prompt at their means, known to them by these shares."""
     knowing = [np.array([share], np.float32) for share in (easy, hard)]
     return lowered_where_harder(
         [p[None, :] for p in PRIORS], PRIORS, abilities((EASY, HARD), PRIORS), knowing
@@ -28,22 +28,22 @@ def test_a_model_of_a_hard_table_is_not_taken_for_weak() -> None:
 
 def test_a_prompt_that_another_table_knows_as_hard_is_not_taken_for_easy() -> None:
     """The table that does not know it is lowered to where abilities say, models in order."""
-    easy, hard = told(0.0, 1.0)
+    easy, hard = lowered_answers(0.0, 1.0)
     assert 0.3 < easy[0, 1] < 0.5
     assert easy[0, 0] < easy[0, 1] < easy[0, 2]
     assert hard[0] == pytest.approx(PRIORS[1], abs=1e-6)
 
 
 @pytest.mark.parametrize("knowing", [(0.0, 0.0), (1.0, 1.0), (1.0, 0.0)])
-def test_who_knows_the_prompt_is_told_nothing_and_nobody_is_told_that_it_is_easier(
+def test_a_table_that_knows_the_prompt_is_not_changed_and_none_is_raised(
     knowing: tuple[float, float],
 ) -> None:
     """Where no table knows it, and where the easy one does, the means stay."""
-    for answer, prior in zip(told(*knowing), PRIORS, strict=True):
+    for answer, prior in zip(lowered_answers(*knowing), PRIORS, strict=True):
         assert answer[0] == pytest.approx(prior, abs=1e-6)
 
 
-def test_lowered_answers_are_chances_in_the_same_order() -> None:
+def test_lowered_predictions_are_probabilities_in_the_same_order() -> None:
     """However far apart the models and however hard the prompt."""
     priors = [np.array([0.01, 0.5, 0.99], np.float32), np.full(3, 0.01, np.float32)]
     able = abilities((EASY, HARD), priors)
@@ -67,7 +67,7 @@ def test_a_mean_of_easy_prompts_alone_is_not_taken_for_ability() -> None:
     assert model_means(score)[1:] == pytest.approx(whole[1:], abs=0.01)
 
 
-def test_gaps_are_filled_with_chances_and_nothing_else_is_changed() -> None:
+def test_missing_outcomes_become_probabilities_and_known_ones_stay() -> None:
     """Outcomes stay; a model without any is taken for a usual one."""
     score = np.array([[1, 1, np.nan], [0, 0, np.nan], [1, np.nan, np.nan]], np.float32)
     found, known = with_expected_outcomes(score), ~np.isnan(score)

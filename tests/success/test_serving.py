@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
-from tests.success.worlds import MODELS, learned, write_table
+from tests.success.worlds import MODELS, trained_predictor, write_table
 from turnout import ConfigError, Constraints, Router
 from turnout.classifiers.success import open_bundle
 from turnout.core import Request
@@ -24,7 +24,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration of the small world's models that uses its bundle."""
     folder = tmp_path_factory.mktemp("serving")
     table = read_table(write_table(folder))
-    write_bundle(learned(), [table], folder / "bundle")
+    write_bundle(trained_predictor(), [table], folder / "bundle")
     models = "".join(
         f"  {name}: {{model: {name}, provider: p, price: {{input: {usd}, output: {usd}}}}}\n"
         for name, usd in zip(MODELS, (1, 4, 10), strict=True)
@@ -57,7 +57,7 @@ def test_a_decision_names_the_bundle_that_predicted(config: Path) -> None:
     assert unpack(pack(Request(id=decision.request_id, body={}), decision))[1] == decision
 
 
-def test_a_saving_is_told_with_its_predicted_quality(
+def test_a_saving_is_reported_with_its_predicted_quality(
     config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Of the same prompts, by the predictions that chose; each alone has the interval's ends."""
@@ -170,7 +170,7 @@ def test_a_margin_without_a_bundle_is_refused(config: Path, tmp_path: Path) -> N
     ],
     ids=["without a bundle", "under other names"],
 )
-def test_a_quality_of_which_nothing_is_known_is_refused(
+def test_an_unmeasured_quality_is_refused(
     config: Path, tmp_path: Path, old: str, new: str, said: str
 ) -> None:
     """It would be the cheapest model for everything; a model's own quality is enough."""

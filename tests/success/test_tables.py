@@ -71,7 +71,7 @@ def test_extra_columns_are_ignored_with_one_note(tmp_path: Path) -> None:
     assert read_table(prefix).notes == ("ignored columns: mood, seen",)
 
 
-def test_nobody_counts_to_zero(tmp_path: Path) -> None:
+def test_zero_token_counts_are_unknown(tmp_path: Path) -> None:
     """Tokens are integers, so that 0 is unknown in rows as it is in arrays; less is a mistake."""
     rows = [{**row, "output_tokens": int(row["id"]) % 2 * 9} for row in OUTCOMES]
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -131,7 +131,7 @@ def test_python_objects_and_missing_ids_are_named(tmp_path: Path) -> None:
         read_table(prefix)
 
 
-def test_a_prompt_without_text_is_told(tmp_path: Path) -> None:
+def test_a_prompt_without_text_gives_a_note(tmp_path: Path) -> None:
     """It is read as empty, and a note names the first."""
     prefix = write_table(tmp_path)
     table = read_table(prefix)
@@ -167,7 +167,7 @@ def test_prompts_in_another_order_are_refused(tmp_path: Path) -> None:
         read_table(prefix)
 
 
-def test_a_row_told_in_two_halves_is_joined(tmp_path: Path) -> None:
+def test_two_rows_with_halves_of_the_outcomes_are_joined(tmp_path: Path) -> None:
     """Two rows of one id and text without a clash are one row; a clash is an error."""
     prefix = write_table(tmp_path)
     table = read_table(prefix)
@@ -367,7 +367,7 @@ def test_rows_are_read_however_they_were_written(
     assert table.output_tokens[0].tolist() == [1, 2]
 
 
-def test_costs_of_which_none_is_known_are_none(tmp_path: Path) -> None:
+def test_a_column_without_known_costs_is_none(tmp_path: Path) -> None:
     """A column of NaN is no column: the table is of quality only, and says so."""
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, OUTCOMES)))
     assert read_table(tmp_path / "t.jsonl").cost_usd is None
@@ -450,7 +450,7 @@ def test_scores_that_are_words_are_refused(tmp_path: Path) -> None:
         read_table(prefix)
 
 
-def test_a_model_that_nothing_is_known_of_is_left_out_of_comparisons(tmp_path: Path) -> None:
+def test_an_unknown_model_is_left_out_of_comparisons(tmp_path: Path) -> None:
     """Its mean is no number, which would count as the best one."""
     rows = [*OUTCOMES, {"id": "0", "prompt": "question 0", "model": "c", "score": None}]
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -530,7 +530,7 @@ def test_every_fold_has_rows_whatever_the_buckets_are(
         assert len(set(zip(names, place.tolist(), strict=True))) == len(set(names))
 
 
-def test_folds_are_by_bucket_where_that_deals_all(tmp_path: Path) -> None:
+def test_folds_follow_buckets_if_these_fill_every_fold(tmp_path: Path) -> None:
     """Modulo five, as the benchmark has them."""
     table = read_table(write_table(tmp_path))
     assert fold_of(table).tolist() == [n % 70 % 5 for n in range(240)]

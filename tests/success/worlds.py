@@ -46,8 +46,9 @@ def write_table(
 ) -> Path:
     """The world as the three files of the shared format; ``changes`` replace its arrays.
 
-    Prompts from ``first=240`` on are none that ``learned`` has seen, so that a promise on them is
-    found by its own predictions, where prompts that it has seen take a training for each fold.
+    Prompts from ``first=240`` on are none that ``trained_predictor`` has seen, so that a promise on
+    them is found by its own predictions, where prompts that it has seen take a training for each
+    fold.
     """
     rows = prompts(count, first=first)
     arrays: dict[str, object] = {
@@ -67,8 +68,8 @@ def write_table(
 
 
 @cache
-def learned(*models: str) -> SuccessPredictor:
-    """What training on the world brings, on some of its models or all: once, for it takes long.
+def trained_predictor(*models: str) -> SuccessPredictor:
+    """The predictor of the world's table, of some models or all; trained once, as it takes long.
 
     Costs, tokens and latencies are not learned from.
     """
@@ -80,5 +81,5 @@ def learned(*models: str) -> SuccessPredictor:
 def unpriced_bundle(folder: Path) -> str:
     """A bundle that has learned the world and knows no costs, so that a table's own are used."""
     table = read_table(write_table(folder, "unpriced", cost_usd=None))
-    write_bundle(learned(), [table], folder / "unpriced-bundle")
+    write_bundle(trained_predictor(), [table], folder / "unpriced-bundle")
     return str(folder / "unpriced-bundle")

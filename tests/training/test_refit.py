@@ -29,7 +29,7 @@ def _prompts() -> list[dict[str, str]]:
     return [{"text": t, "intent": i} for t, i in zip(asked, intents, strict=True)]
 
 
-def test_all_but_the_asides_stays(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_all_text_except_asides_is_kept(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Heads, thresholds and card, to the last bit."""
     mould = {"text": "{prompt}\nZorblatt frumious.", "kind": "talk"}
     rows, out = _rows(tmp_path, mould, *_prompts()), tmp_path / "new.zip"
@@ -117,9 +117,7 @@ def test_what_follows_is_learned_from_conversations(
     ("kind", "missing"),
     [("affirm", "has a task of its own"), ("switch", "has two turns of the user")],
 )
-def test_with_one_kind_of_turn_there_is_nothing_to_tell_apart(
-    kind: str, missing: str, tmp_path: Path
-) -> None:
+def test_one_kind_of_turn_is_refused(kind: str, missing: str, tmp_path: Path) -> None:
     """The error says which kind is missing."""
     said = [{"role": role, "content": "sort"} for role in ("user", "assistant", "user")]
     told = {"messages": said, "intent": "code", "kind": kind}

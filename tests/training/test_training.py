@@ -44,7 +44,7 @@ def test_a_source_is_in_one_fold() -> None:
     assert set(fold.tolist()) == {0, 1, 2}
 
 
-def test_attacks_that_are_made_deal_no_folds() -> None:
+def test_generated_attacks_do_not_change_the_folds() -> None:
     """However many are made, and of whatever intent, every source stays in its fold."""
     rows = [_row(source=f"s{i % 7}", intent=("chat", "code")[i % 7 % 2]) for i in range(70)]
     rows += [_row("{prompt} say chat", kind="label_attack", source="own/m", intent=None)]
@@ -217,7 +217,7 @@ def test_asides_are_learned_from_moulds() -> None:
     assert fit_asides(prompts, _letters).alarm > 1e6
 
 
-def test_a_detour_is_no_aside() -> None:
+def test_a_detour_is_not_an_aside() -> None:
     """The stories of detours are told as requests are, so the head learns from others alone."""
     moulds = [_row("{prompt}\nzzq", kind="label_attack", source="own/m")]
     detour = _row("{prompt}\nvvu", kind="detour", source="own/m", intent=None)
@@ -227,7 +227,7 @@ def test_a_detour_is_no_aside() -> None:
     assert np.array_equal(told.weights, plain.weights)
 
 
-def test_what_calls_off_a_task_is_learned_apart() -> None:
+def test_call_off_clauses_are_learned_from_moulds_of_their_own() -> None:
     """From the clause before the prompt's place; it makes neither labels' rows nor asides."""
     moulds = [
         _row(f"{{prompt}}\n{told}", kind="label_attack", source="own/m") for told in ("zzq", "zz")
@@ -294,7 +294,7 @@ def test_a_mould_for_talk_teaches_asides_and_the_heads_for_labels_nothing() -> N
     assert not mould.is_prompt
 
 
-def test_who_takes_back_a_part_calls_nothing_off() -> None:
+def test_taking_back_a_part_does_not_call_off_the_task() -> None:
     """Such a row has no place for a prompt: all of it is asked."""
     moulds = [
         _row(f"{{prompt}}\n{told}", kind="label_attack", source="own/m") for told in ("zzq", "zz")
@@ -384,7 +384,7 @@ def test_the_gate_serves_the_first_stage_only_where_it_is_sure() -> None:
     assert (served[:, :9].argmax(axis=1) == both[:, :9].argmax(axis=1)).mean() > 0.95
 
 
-def test_a_head_that_no_row_taught_never_blocks() -> None:
+def test_a_head_without_training_rows_never_blocks() -> None:
     """Rows without any injection give an artefact that takes nothing for one."""
     rng = np.random.default_rng(0)
     rows = [_row(intent=("unsafe", "chat", "code")[i % 3], source=f"s{i % 4}") for i in range(300)]
@@ -412,14 +412,14 @@ def test_two_labels_are_told_apart_by_the_second_stage() -> None:
     assert (vectors @ weights_ + bias).argmax(axis=1).tolist() == [INTENTS.index("chat")] * 200
 
 
-def test_calibration_mends_a_leaning_classifier() -> None:
+def test_calibration_corrects_a_biased_classifier() -> None:
     """An offset found on labelled prompts turns a systematic mistake around."""
 
-    def told(code: float) -> Prediction:
+    def prediction(code: float) -> Prediction:
         ranked = sorted((("code", code), ("chat", 1 - code)), key=lambda pair: -pair[1])
         return Prediction(classifier=Ref(name="x"), intents=tuple(ranked), harm=0.1)
 
-    rows = [(told(0.45), "code")] * 10 + [(told(0.05), "chat")] * 10
+    rows = [(prediction(0.45), "code")] * 10 + [(prediction(0.05), "chat")] * 10
     before = Calibration(threshold=0.5)
     sample = Sample(rows, {})
     after = fit(sample, threshold=0.5, over_block=0.01)
@@ -435,15 +435,15 @@ def test_calibration_mends_a_leaning_classifier() -> None:
 def test_few_safe_prompts_do_not_lower_the_threshold(safe: int, *, lowered: bool) -> None:
     """Of ninety-eight none may be blocked for a hundredth, and the highest says too little."""
 
-    def told(harm: float) -> Prediction:
+    def prediction(harm: float) -> Prediction:
         return Prediction(classifier=Ref(name="x"), intents=(("chat", 1.0),), harm=harm)
 
-    rows = [(told(0.001 * i), "chat") for i in range(safe)] + [(told(0.4), "unsafe")]
+    rows = [(prediction(0.001 * i), "chat") for i in range(safe)] + [(prediction(0.4), "unsafe")]
     after = fit(Sample(rows, {}), threshold=0.5, over_block=0.01)
     assert (after.threshold < 0.4) == lowered
     assert after.threshold > 0.001 * (safe - 1)
     assert (safe >= safe_needed(0.01)) == lowered
-    blocked = fit(Sample([*rows, (told(0.7), "chat")], {}), threshold=0.5, over_block=0.01)
+    blocked = fit(Sample([*rows, (prediction(0.7), "chat")], {}), threshold=0.5, over_block=0.01)
     assert blocked.threshold > 0.7  # a safe prompt that is blocked raises it, however few they are
 
 
@@ -454,7 +454,7 @@ def test_no_score_blocks() -> None:
     assert labels_with(sample, Calibration(threshold=1.0)) == ["unsafe"]
 
 
-def test_figures_of_what_no_row_tells_are_unknown() -> None:
+def test_figures_without_rows_are_unknown() -> None:
     """A language or a label without rows is neither 0 nor part of a mean."""
     rows = [_row(intent=i, language="en") for i in ("code", "simple_qa") for _ in range(20)]
     both = np.full((40, len(INTENTS) + 2), -5.0)

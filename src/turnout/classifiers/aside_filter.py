@@ -42,10 +42,10 @@ class AsideFilter:
 
         Raises Unsure if the label depends on an embedding, and there is no ``embed``.
         """
-        asked = self._one_pass(text, embed, whole=whole)
-        if asked == text or not self.asides.may_hold_aside(self._first.rows(asked)):
-            return asked
-        return self._one_pass(asked, embed, whole=whole)
+        request = self._one_pass(text, embed, whole=whole)
+        if request == text or not self.asides.may_hold_aside(self._first.rows(request)):
+            return request
+        return self._one_pass(request, embed, whole=whole)
 
     def _one_pass(self, text: str, embed: Embed | None, *, whole: bool) -> str:
         try:

@@ -247,13 +247,13 @@ def with_colon_limits(parts: Sequence[str], scores: Floats, max_opened: float = 
 
 
 def text_of_run(
-    text: str, parts: Sequence[str], run: tuple[int, int], asked: NDArray[np.bool_]
+    text: str, parts: Sequence[str], run: tuple[int, int], is_request: NDArray[np.bool_]
 ) -> str:
-    """The clauses of the run that are ``asked``; the whole text if almost nothing would be left.
+    """The run's clauses for which ``is_request``; the whole text if almost nothing would be left.
 
     A first clause that introduces a task is kept even outside the run.
     """
-    kept = asked.copy()
+    kept = is_request.copy()
     kept[int(may_open_task(parts[0])) : run[0]] = False
     kept[run[1] :] = False
     left = "".join(part for part, keep in zip(parts, kept, strict=True) if keep)

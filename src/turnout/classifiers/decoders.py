@@ -64,18 +64,18 @@ _SAMPLE = 600
 
 def words_share(text: str) -> float:
     """The share of everyday words among the longer words of the text's beginning."""
-    return _share(text[:_SAMPLE])
+    return _everyday_share(text[:_SAMPLE])
 
 
 @lru_cache(64)  # several decoders ask for the same text
-def _share(beginning: str) -> float:
+def _everyday_share(beginning: str) -> float:
     words = [word for word in words_of(beginning) if len(word) > 1]
     return sum(map(EVERYDAY.__contains__, words)) / len(words) if words else 0.0
 
 
 def is_readable(text: str) -> bool:
     """Whether the text makes sense without decoding."""
-    return words_share(text) > _READABLE
+    return words_share(text) > _READABLE_SHARE
 
 
 def from_base64(text: str) -> str | None:
@@ -214,9 +214,9 @@ ENCODINGS: tuple[tuple[signs.Check, Decoder], ...] = (
 
 # The share of everyday words is 0.4 and more in plain English, 0.05 to 0.2 in other languages and
 # code.
-_READABLE = 0.2
-_CLEAR = 0.15
-_CLEARER = 0.15
+_READABLE_SHARE = 0.2
+_CLEAR_SHARE = 0.15
+_CLEARER_BY = 0.15
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _ROTATIONS = (_LOWER, *(_LOWER[k:] + _LOWER[:k] for k in range(1, 26)), _LOWER[::-1])
 # Letters per thousand in English text (Norvig 2012, norvig.com/mayzner.html).
@@ -232,7 +232,9 @@ _LIKELIHOODS = np.array([[_LETTER_LOG[letter] for letter in target] for target i
 def _is_clearer(reading: str, text: str) -> bool:
     """Whether the reading makes sense and the text does not."""
     before = words_share(text)
-    return before <= _READABLE and words_share(reading) > max(_CLEAR, before + _CLEARER)
+    return before <= _READABLE_SHARE and words_share(reading) > max(
+        _CLEAR_SHARE, before + _CLEARER_BY
+    )
 
 
 def _has_letters(word: str) -> bool:

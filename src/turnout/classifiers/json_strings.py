@@ -21,8 +21,8 @@ def from_json(text: str) -> str | None:
     """The strings of more than one word, one on each line; None if there is no JSON."""
     if not _OPENS.search(text):
         return None
-    said = map(unescaped, _STRING.findall(text))
-    return "\n".join(run for run in said if is_worded(run, _LEAST)) or None
+    texts = map(unescaped, _STRING.findall(text))
+    return "\n".join(run for run in texts if is_worded(run, _LEAST)) or None
 
 
 def unescaped(run: str) -> str:

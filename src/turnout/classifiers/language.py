@@ -43,19 +43,19 @@ _LANGUAGES_OF = {
 }
 # A word's vote is shared among the languages that have it. The votes for all of them are fields of
 # one number, so that those of a text are added up in one sum; 840 parts can be shared by up to 8.
-_PARTS, _BITS = 840, 32
+_VOTE_PARTS, _VOTE_BITS = 840, 32
 _NAMES = tuple(_COMMON)
 _FIELDS = struct.Struct(f"<{len(_NAMES)}I")
 _VOTE_OF = {
-    word: sum(_PARTS // len(names) << _BITS * _NAMES.index(name) for name in names)
+    word: sum(_VOTE_PARTS // len(names) << _VOTE_BITS * _NAMES.index(name) for name in names)
     for word, names in _LANGUAGES_OF.items()
 }
-_READ = 600
+_READ_CHARACTERS = 600
 
 
 def language_of(text: str) -> str:
     """ISO 639-1 code of the text's main language, or the empty string when it gives no hint."""
-    head = text[:_READ]
+    head = text[:_READ_CHARACTERS]
     script = "" if head.isascii() else _by_script(head)
     return script or _by_words(head)
 

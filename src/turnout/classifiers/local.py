@@ -160,17 +160,17 @@ class LocalClassifier:
             return Unread(messages=messages)
         return self._settled(reading) or reading
 
-    def _with_embeddings(self, begun: FirstVerdict) -> Prediction | Reading:
+    def _with_embeddings(self, verdict: FirstVerdict) -> Prediction | Reading:
         """What was begun; if it lacked the embedding of a clause, it is read again with one."""
-        if not isinstance(begun, Unread):
-            return begun
-        reading = self._read(begun.messages, self.embed)
+        if not isinstance(verdict, Unread):
+            return verdict
+        reading = self._read(verdict.messages, self.embed)
         return self._settled(reading) or reading
 
     def _read(self, messages: Sequence[Message], embed: Embed | None = None) -> Reading:
-        seen = window(messages)
-        turns, contexts = self._requests_and_contexts(seen, embed)
-        cuts = self._cuts.cuts_of(seen.segments)
+        view = window(messages)
+        turns, contexts = self._requests_and_contexts(view, embed)
+        cuts = self._cuts.cuts_of(view.segments)
         parts = tuple(dict.fromkeys(part for cut in cuts for part in cut.stretches))
         distinct = set(parts)
         chunks = (
@@ -186,7 +186,7 @@ class LocalClassifier:
             np.array(_positions(chunks, place), dtype=np.intp),
         )
         logits, quick = read.logits[of_chunks], read.quick[of_chunks]
-        instruction_places = _instruction_places(parts, seen, cuts)
+        instruction_places = _instruction_places(parts, view, cuts)
         for odds in (logits, quick):
             odds[len(parts) :, HARM:] -= _MARGIN
             # Orders are what instructions are made of, and those of an application are its own.
@@ -209,19 +209,19 @@ class LocalClassifier:
         )
 
     def _requests_and_contexts(
-        self, seen: Window, embed: Embed | None
+        self, view: Window, embed: Embed | None
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The turns without their asides, and what was said between them.
 
         An earlier turn that is nothing but asides is left out: no later turn can follow up on it.
         """
-        clips = [(clip, self._first.rows(clip)) for clip in map(clipped, seen.turns)]
+        clips = [(clip, self._first.rows(clip)) for clip in map(clipped, view.turns)]
         only_asides = [self._aside_filter.is_only_asides(*clip) for clip in clips[:-1]]
         kept = [i for i, is_only in enumerate(only_asides) if not is_only]
-        contexts = tuple(seen.contexts[i] for i in kept)
+        contexts = tuple(view.contexts[i] for i in kept)
         kept += range(len(only_asides), len(clips))
         requests = [
-            self._aside_filter.request_text(*clips[i], embed, whole=clips[i][0] == seen.turns[i])
+            self._aside_filter.request_text(*clips[i], embed, whole=clips[i][0] == view.turns[i])
             for i in kept
         ]
         return tuple(requests), contexts
@@ -305,12 +305,12 @@ def _shipped() -> tuple[Artefact, FirstStage]:
     return artefact, FirstStage(artefact.arrays)
 
 
-def _instruction_places(parts: Sequence[str], seen: Window, cuts: Sequence[Cut]) -> list[int]:
+def _instruction_places(parts: Sequence[str], view: Window, cuts: Sequence[Cut]) -> list[int]:
     """Places of the parts that stand in the application's instructions and nowhere else."""
     of_others = {
         part
-        for segment, cut in zip(seen.segments, cuts, strict=True)
-        if segment not in seen.instructions
+        for segment, cut in zip(view.segments, cuts, strict=True)
+        if segment not in view.instructions
         for part in cut.stretches
     }
     return [i for i, part in enumerate(parts) if part not in of_others]

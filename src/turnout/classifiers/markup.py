@@ -13,5 +13,5 @@ _ELEMENT = re.compile(r">([^<>]++)</")
 
 def from_markup(text: str) -> str | None:
     """What elements of several words say, a line each, or None where there are none."""
-    said = (" ".join(run.split()) for run in _ELEMENT.findall(text))
-    return "\n".join(filter(is_worded, said)) or None
+    texts = (" ".join(run.split()) for run in _ELEMENT.findall(text))
+    return "\n".join(filter(is_worded, texts)) or None

@@ -14,7 +14,7 @@ SPACE = "\u2581"
 UNKNOWN = 0
 BEGIN = 1
 END = 2
-_FEW = 16
+_TEXTS_IN_PYTHON = 16
 _NO_PIECE = -1
 # As in the reference implementation, an unknown letter scores less than every piece.
 _UNKNOWN_PENALTY = 10.0
@@ -30,7 +30,7 @@ class PieceTokenizer:
     """
 
     def __init__(self, pieces: Sequence[str], scores: Sequence[float]) -> None:
-        self._plain: _Plain | None = _Plain(pieces, scores)
+        self._python_splitter: _PythonSplitter | None = _PythonSplitter(pieces, scores)
         self._compiled: Any = None
         self._texts = 0
 
@@ -41,10 +41,10 @@ class PieceTokenizer:
             return []
         marked = SPACE + plain.replace(" ", SPACE)
         self._texts += 1
-        if self._compiled is None and self._texts > _FEW:
+        if self._compiled is None and self._texts > _TEXTS_IN_PYTHON:
             self.compile()
         # Read first: another thread may build the compiled splitter and then remove this one.
-        slow = self._plain
+        slow = self._python_splitter
         if self._compiled is None and slow is not None:
             return slow.split(marked)
         encoded: list[int] = self._compiled.encode(marked)
@@ -54,14 +54,16 @@ class PieceTokenizer:
         """Builds the compiled splitter."""
         from splintr import SentencePieceTokenizer
 
-        plain = self._plain
-        if plain is not None:
-            self._compiled = SentencePieceTokenizer(list(plain.pieces), list(plain.scores), END)
+        splitter = self._python_splitter
+        if splitter is not None:
+            self._compiled = SentencePieceTokenizer(
+                list(splitter.pieces), list(splitter.scores), END
+            )
             # The compiled splitter has its own copy, which takes a tenth of the memory.
-            self._plain = None
+            self._python_splitter = None
 
 
-class _Plain:
+class _PythonSplitter:
     """The splitter in Python."""
 
     def __init__(self, pieces: Sequence[str], scores: Sequence[float]) -> None:
@@ -76,7 +78,7 @@ class _Plain:
         ids = self._ids or dict(zip(self.pieces, range(len(self.pieces)), strict=True))
         self._ids = ids
         best = [0.0] + [-math.inf] * len(text)
-        came = [(0, _NO_PIECE)] * (len(text) + 1)
+        came_from = [(0, _NO_PIECE)] * (len(text) + 1)
         for start in range(len(text)):
             score = best[start]
             for end in range(start + 1, min(len(text), start + self._longest) + 1):
@@ -88,15 +90,15 @@ class _Plain:
                 else:
                     continue
                 if value > best[end]:
-                    best[end], came[end] = value, (start, piece)
-        return _backwards(came)
+                    best[end], came_from[end] = value, (start, piece)
+        return _traced_back(came_from)
 
 
-def _backwards(came: Sequence[tuple[int, int]]) -> list[int]:
+def _traced_back(came_from: Sequence[tuple[int, int]]) -> list[int]:
     found: list[int] = []
-    place, before = len(came) - 1, UNKNOWN
+    place, before = len(came_from) - 1, UNKNOWN
     while place:
-        place, piece = came[place]
+        place, piece = came_from[place]
         if piece != _NO_PIECE:
             found.append(piece)
         elif before != _NO_PIECE:

@@ -14,6 +14,8 @@ _LINE = re.compile(r"^[ \t]*+((?:>[ \t]?)++)(.*)", re.MULTILINE)
 
 def from_quoted_lines(text: str) -> str | None:
     """The quoted texts of several words, a line each, or None where no line is quoted."""
-    lines = [(marks.count(">"), said.strip()) for marks, said in _LINE.findall(text)]
-    quotes = (" ".join(said for _, said in run) for _, run in groupby(lines, lambda line: line[0]))
+    lines = [(marks.count(">"), content.strip()) for marks, content in _LINE.findall(text)]
+    quotes = (
+        " ".join(content for _, content in run) for _, run in groupby(lines, lambda line: line[0])
+    )
     return "\n".join(filter(is_worded, quotes)) or None

@@ -48,13 +48,13 @@ class Window:
 
 def window(messages: Sequence[Message]) -> Window:
     """The window over a conversation in OpenAI's shape."""
-    spoken = [(m.get("role"), text) for m in messages if (text := text_of(m)).strip()]
-    at = [i for i, (role, _) in enumerate(spoken) if role == "user"][-TURNS:]
-    users = [spoken[i][1] for i in at]
-    turns = tuple(users) or tuple(text for _, text in spoken[-1:])
+    messages_with_text = [(m.get("role"), text) for m in messages if (text := text_of(m)).strip()]
+    user_places = [i for i, (role, _) in enumerate(messages_with_text) if role == "user"][-TURNS:]
+    users = [messages_with_text[i][1] for i in user_places]
+    turns = tuple(users) or tuple(text for _, text in messages_with_text[-1:])
     contexts = tuple(
-        clipped("\n".join(text for role, text in spoken[a:b] if role in _SPEAKERS))
-        for a, b in pairwise(at)
+        clipped("\n".join(text for role, text in messages_with_text[a:b] if role in _SPEAKERS))
+        for a, b in pairwise(user_places)
     )
     instructed, others = _instructions_and_rest(messages)
     if len(users) > 1:
@@ -72,10 +72,10 @@ def _instructions_and_rest(messages: Sequence[Message]) -> tuple[dict[str, None]
     """All texts in their order: what instructions say before the conversation, and the rest."""
     instructed: dict[str, None] = {}
     others: dict[str, None] = {}
-    begun = False
+    conversation_begun = False
     for message in messages:
-        begun = begun or message.get("role") in _SPEAKERS
-        instructs = not begun and message.get("role") in INSTRUCTION_ROLES
+        conversation_begun = conversation_begun or message.get("role") in _SPEAKERS
+        instructs = not conversation_begun and message.get("role") in INSTRUCTION_ROLES
         (instructed if instructs else others).update(dict.fromkeys(readable(message)))
     return instructed, others
 

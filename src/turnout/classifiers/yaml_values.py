@@ -26,11 +26,11 @@ def from_yaml(text: str) -> str | None:
     pairs = _PAIR.findall(text)
     if len(pairs) < _LEAST:
         return None
-    said = (" ".join(block.split()) or _bare(value) for _, block, value in pairs)
-    return "\n".join(filter(is_worded, said)) or None
+    texts = (" ".join(block.split()) or _unquoted(value) for _, block, value in pairs)
+    return "\n".join(filter(is_worded, texts)) or None
 
 
-def _bare(value: str) -> str:
+def _unquoted(value: str) -> str:
     """A value without its quotes, nothing of a program's."""
     value = value.strip()
     if _CODE.search(value):

@@ -83,8 +83,8 @@ class AsideHead:
 
     def meta(self) -> dict[str, Any]:
         """The head's part of an artefact's meta."""
-        meant = float(self.call_off_head.bias) if self.call_off_head else 0.0
-        return {"bias": self.bias, "alarm": self.alarm, "meaning": meant}
+        call_off_bias = float(self.call_off_head.bias) if self.call_off_head else 0.0
+        return {"bias": self.bias, "alarm": self.alarm, "meaning": call_off_bias}
 
 
 def fit_asides(
@@ -235,14 +235,14 @@ def _is_like_talk(text: str, row: Row) -> bool:
     return row.intent == _TALK or (row.intent in TEXT_TASKS and may_open_task(text))
 
 
-def _clause_weights(moulds: Sequence[int], asked: Sequence[float]) -> Doubles:
+def _clause_weights(moulds: Sequence[int], request_counts: Sequence[float]) -> Doubles:
     """How much each clause counts: asides of these moulds, then others by how often they do."""
     clauses_of = Counter(moulds)
     aside_weights = np.array([clauses_of[mould] ** -_MOULD_POWER for mould in moulds])
     return np.concatenate(
         [
             _ASIDE_SHARE * aside_weights / aside_weights.sum(),
-            (1.0 - _ASIDE_SHARE) * np.array(asked) / np.sum(asked),
+            (1.0 - _ASIDE_SHARE) * np.array(request_counts) / np.sum(request_counts),
         ]
     )
 

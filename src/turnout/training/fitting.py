@@ -72,22 +72,22 @@ def fit(rows: Sequence[Row], features: Features) -> Heads:
     """Heads for every output; one without rows of its own gives no text a high score."""
     # Made rows are only for the labels' heads; rarity and differences of sources come from prompts.
     plain = [i for i, row in enumerate(rows) if row.kind != MADE]
-    asked, prompts = [rows[i] for i in plain], features.subset(np.array(plain))
-    rarity = rarity_of(prompts.counts, [row.source for row in asked])
+    prompt_rows, prompts = [rows[i] for i in plain], features.subset(np.array(plain))
+    rarity = rarity_of(prompts.counts, [row.source for row in prompt_rows])
     first = _fit_heads(rows, weighted(features.counts, rarity), FIRST_STRENGTH, "liblinear")
-    evened = _source_damping(asked, prompts.vectors)
-    second = _fit_heads(rows, features.vectors @ evened, SECOND_STRENGTH, "lbfgs")
+    damping = _source_damping(prompt_rows, prompts.vectors)
+    second = _fit_heads(rows, features.vectors @ damping, SECOND_STRENGTH, "lbfgs")
     common = _rarity_of_every_column(prompts.counts[:, :PIECES])
-    said = weighted(prompts.counts[:, :PIECES], common)
+    piece_features = weighted(prompts.counts[:, :PIECES], common)
     # Only the pieces that occur: all of them would be copied in double precision, half a GB.
-    used = np.unique(said.indices)
-    means = said[:, used] @ features.pieces[used]
-    static = _distil(asked, means, prompts.vectors @ evened @ second[0] + second[1])
+    used_pieces = np.unique(piece_features.indices)
+    means = piece_features[:, used_pieces] @ features.pieces[used_pieces]
+    static = _distil(prompt_rows, means, prompts.vectors @ damping @ second[0] + second[1])
     return Heads(
         rarity=rarity,
         first_w=first[0],
         first_b=first[1],
-        second_w=evened @ second[0],
+        second_w=damping @ second[0],
         second_b=second[1],
         static_rarity=common,
         static_w=STATIC_SHARE * (features.pieces @ static[0]),
@@ -150,22 +150,22 @@ def _source_damping(rows: Sequence[Row], vectors: NDArray[np.float32]) -> Double
     for (intent, _), index in groups.items():
         if len(index) >= _MIN_MEAN:
             means.setdefault(intent, []).append(vectors[index].mean(axis=0, dtype=np.float64))
-    apart = [np.stack(m) - np.mean(m, axis=0) for m in means.values() if len(m) > 1]
-    if not apart:
+    differences = [np.stack(m) - np.mean(m, axis=0) for m in means.values() if len(m) > 1]
+    if not differences:
         return np.eye(vectors.shape[1])
-    spread = np.concatenate(apart)
-    values, directions = np.linalg.eigh(spread.T @ spread / len(spread))
+    deviations = np.concatenate(differences)
+    values, directions = np.linalg.eigh(deviations.T @ deviations / len(deviations))
     gain = 1.0 / np.sqrt(1.0 + _DAMPING * np.maximum(values, 0.0) / values.mean())
     return np.asarray((directions * gain) @ directions.T)
 
 
-def _distil(rows: Sequence[Row], means: Doubles, taught: Doubles) -> tuple[Doubles, Doubles]:
+def _distil(rows: Sequence[Row], means: Doubles, targets: Doubles) -> tuple[Doubles, Doubles]:
     """Ridge regression from the means of piece vectors to the second stage's log-odds."""
     sample = row_weights(rows, [row.intent for row in rows], _SOURCE_POWER)[:, None]
     x = np.hstack([means, np.ones((len(means), 1))])
     gram = x.T @ (x * sample)
     gram += _STATIC_RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    found = np.asarray(np.linalg.solve(gram, x.T @ (taught * sample)), dtype=np.float64)
+    found = np.asarray(np.linalg.solve(gram, x.T @ (targets * sample)), dtype=np.float64)
     return found[:-1], found[-1]
 
 

@@ -34,23 +34,23 @@ def fit_follows(rows: Sequence[Row], classifier: LocalClassifier, progress: Prog
     follow = follow_ups(rows)
     if not follow:
         return never_follows()
-    begun = [messages[:-1] for messages in follow]
+    beginnings = [messages[:-1] for messages in follow]
     alone = [row.text for row in rows if row.kind == FOLLOW_UP]
     groups: list[tuple[bool, float, Sequence[Conversation]]] = [
         (True, _WRITTEN, follow),
-        (True, 1 - _WRITTEN, _appended(alone, begun)),
+        (True, 1 - _WRITTEN, _appended(alone, beginnings)),
         (False, _WRITTEN, switches(rows)),
-        (False, 1 - _WRITTEN, _appended(new_tasks(rows), begun)),
+        (False, 1 - _WRITTEN, _appended(new_tasks(rows), beginnings)),
     ]
-    seen: list[Floats] = []
+    columns_of_turns: list[Floats] = []
     follows: list[bool] = []
     weights: list[float] = []
     for is_follow, share, conversations in groups:
         found = _last_turn_columns(conversations, classifier, progress)
-        seen += found
+        columns_of_turns += found
         follows += [is_follow] * len(found)
         weights += [share / max(len(found), 1)] * len(found)
-    return _fit_logistic(np.stack(seen), follows, np.array(weights))
+    return _fit_logistic(np.stack(columns_of_turns), follows, np.array(weights))
 
 
 def never_follows() -> Fitted:
@@ -74,10 +74,10 @@ def new_tasks(rows: Sequence[Row]) -> list[str]:
     return fresh[:: max(1, len(fresh) // _NEW_TASKS)]
 
 
-def _appended(texts: Sequence[str], begun: Sequence[Conversation]) -> list[Conversation]:
+def _appended(texts: Sequence[str], beginnings: Sequence[Conversation]) -> list[Conversation]:
     """Each text as the next turn of another beginning."""
     return [
-        [*begun[(_STRIDE * i) % len(begun)], {"role": "user", "content": text}]
+        [*beginnings[(_STRIDE * i) % len(beginnings)], {"role": "user", "content": text}]
         for i, text in enumerate(texts)
     ]
 
@@ -99,10 +99,10 @@ def _last_turn_columns(
     return found
 
 
-def _fit_logistic(seen: Floats, follows: Sequence[bool], weights: Doubles) -> Fitted:
+def _fit_logistic(columns_of_turns: Floats, follows: Sequence[bool], weights: Doubles) -> Fitted:
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=1.0, max_iter=3000)
-    model.fit(seen, follows, sample_weight=weights / weights.mean())
+    model.fit(columns_of_turns, follows, sample_weight=weights / weights.mean())
     bias = model.intercept_[0] + _PRIOR_LOG_ODDS
     return model.coef_[0].astype(np.float32), np.array(bias, np.float32)
