@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
 from turnout.catalog import ModelCard
@@ -48,13 +49,19 @@ def routes_tried(
         tried.append(attempt.route.deployment + wait)
         return outcome(attempt, left[attempt.route.deployment].pop(0), **more)
 
-    replay(decision, RULES, look_up)
+    outcomes = replay(decision, RULES, look_up)
+    assert [one.ordinal for one in outcomes] == list(range(len(tried)))
     return tried
 
 
-def delays(decision: Decision, faults: list[Fault | None], closed: set[str]) -> list[float]:
+def delays(
+    decision: Decision,
+    faults: list[Fault | None],
+    closed: set[str] | None = None,
+    rules: RetryRules = RULES,
+) -> list[float]:
     """The seconds before each attempt, when the walk's attempts end with these faults."""
-    walk = attempts(decision, RULES, closed)
+    walk = attempts(decision, rules, closed or set())
     found, attempt = [], next(walk)
     for fault in faults:
         found.append(attempt.delay_s)
@@ -77,10 +84,24 @@ def test_a_transient_fault_is_retried_then_falls_over() -> None:
     assert 0 < float(tried[1].split("+")[1]) <= RULES.base_s
 
 
+def test_waits_double_up_to_the_cap() -> None:
+    """Each is drawn from zero to its bound, so that some are longer than the first bound."""
+    rules = RetryRules(retries=6, base_s=0.5, cap_s=4)
+    waits = delays(plan(), [TRANSIENT] * 7, rules=rules)[1:]
+    assert all(0 < wait < most for wait, most in zip(waits, (0.5, 1, 2, 4, 4, 4), strict=True))
+    assert max(waits) > 1
+
+
 def test_a_rate_limit_goes_on_at_once_while_there_are_others() -> None:
     """Waiting is for the last route only."""
     tried = routes_tried(plan(), {"coder": [BUSY], "fast": [BUSY], "strong": [BUSY, None]})
     assert tried == ["coder", "fast", "strong", "strong+3"]
+
+
+def test_a_rate_limit_is_waited_for_though_earlier_routes_failed_for_a_moment() -> None:
+    """The walk does not go back to them."""
+    faults = [TRANSIENT, TRANSIENT, BUSY, BUSY, None]
+    assert delays(plan(), faults)[-1] == 3
 
 
 def test_a_rate_limit_is_waited_for_if_the_others_are_closed() -> None:
@@ -100,10 +121,14 @@ def test_a_rate_limit_is_waited_for_if_the_others_are_of_a_rejected_model() -> N
 
 
 def test_a_wait_longer_than_allowed_is_not_waited() -> None:
-    """A Retry-After of a month ends the walk."""
-    month = Fault(kind="rate_limited", detail="", retry="rate_limit", retry_after_s=2.6e6)
-    tried = routes_tried(plan(), {"coder": [month], "fast": [month], "strong": [month]})
+    """The longest wait is the longest that is waited."""
+    longest, longer = (
+        structs.replace(BUSY, retry_after_s=RULES.longest_wait_s + more) for more in (0, 1)
+    )
+    tried = routes_tried(plan(), {"coder": [longer], "fast": [longer], "strong": [longer]})
     assert tried == ["coder", "fast", "strong"]
+    tried = routes_tried(plan(), {"coder": [longer], "fast": [longer], "strong": [longest, None]})
+    assert tried == ["coder", "fast", "strong", "strong+20"]
 
 
 def test_a_rejected_draft_is_not_drafted_again_at_another_place() -> None:

@@ -76,6 +76,23 @@ def test_propensities_follow_the_weights_and_sum_to_one() -> None:
     assert sum(shares.values()) == pytest.approx(1.0)
 
 
+def test_the_fewest_calls_under_way_leave_nothing_to_chance() -> None:
+    """The first place has the whole propensity; the others say whose place they share."""
+    busy = Snapshot(outstanding={"coder": 3, "coder#2": 2, "coder#3": 2})
+    decision = decide(request(), features(), prediction("code"), busy, rules())
+    told = {c.deployment: (c.propensity, c.reason) for c in decision.candidates}
+    assert (told["coder#2"][0], told["coder#3"][0]) == (1, 0)
+    assert told["coder#3"][1] == "another deployment of coder" != told["coder#2"][1]
+
+
+def test_a_weighted_draw_does_not_look_at_the_load() -> None:
+    """However many calls are under way at a place, it has its share."""
+    busy, idle = (Snapshot(outstanding={"coder#2": calls}) for calls in (50, 0))
+    book = rules("weighted")
+    for i in range(20):
+        assert plan(book, f"r_{i}", snapshot=busy) == plan(book, f"r_{i}", snapshot=idle)
+
+
 def test_a_session_stays_at_its_place() -> None:
     """The draw is the session's, so that a provider's prompt cache is met again."""
     book = rules("weighted")
