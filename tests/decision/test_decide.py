@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
-from turnout.catalog import Deployment
 from turnout.core import Constraints, Decision, Exclusion, InvalidRequest, Snapshot
-from turnout.decision import bound, decide
+from turnout.decision import decide
 
 
 def decision_for(**more: Any) -> Decision:
@@ -224,75 +223,36 @@ def test_a_decision_is_json_ready() -> None:
     assert record["prediction"]["intents"]["code"] == pytest.approx(0.9)
 
 
-def test_a_hold_covers_a_cache_that_lasts_an_hour() -> None:
-    """At Anthropic, where writing for an hour costs twice a fresh token; elsewhere nothing does."""
-    here = deployment("strong", price(3, 15), max_output=5000)
-    claude = replace(here, provider=replace(here.provider, family="anthropic"))
-    holds = {
-        (place.provider.family, hour_cache): bound(
-            request(), features(hour_cache=hour_cache), place
-        )
-        for place in (here, claude)
-        for hour_cache in (False, True)
-    }
-    prompt = features().input_tokens["o200k_base"] * 9 // 8 + 64
-    least = holds["openai", False].cost_pico_usd
-    assert least is not None
-    assert holds["openai", True].cost_pico_usd == least == holds["anthropic", False].cost_pico_usd
-    assert holds["anthropic", True].cost_pico_usd == least + prompt * 3_000_000
-
-
-def test_a_hold_covers_the_searches_that_a_request_allows() -> None:
-    """At Anthropic, with all that its window holds, since nobody knows what they find."""
-    asked = replace_price(deployment("strong", price(3, 15), max_output=5000), search=10**10)
-    claude = replace(asked, provider=replace(asked.provider, family="anthropic"))
-    plain, allowed = features(), features(searches=8)
-    window = claude.card.context_window
-    answers = 5000 * 15_000_000
-    most = bound(request(), allowed, claude)
-    assert (most.cost_pico_usd, most.tokens) == (
-        window * 3_000_000 + answers + 8 * 10**10,
-        window + 5000,
-    )
-    assert bound(request(), allowed, asked) == bound(request(), plain, asked)
-    for unknown in (features(searches=None), features(searches=8)):
-        place = claude if unknown.searches is None else replace_price(claude, search=None)
-        assert bound(request(), unknown, place).cost_pico_usd is None
-
-
-def test_a_hold_counts_sound_at_its_own_price() -> None:
-    """All tokens where some may be sound; without such a price nobody knows."""
-    here = deployment("strong", price(3, 15), max_output=5000)
-    sounding = replace_price(here, audio_input=40_000_000, audio_output=80_000_000)
-    prompt = features().input_tokens["o200k_base"] * 9 // 8 + 64
-    heard = features(modalities=frozenset({"text", "audio"}))
-    spoken = features(wants_audio=True)
-    assert bound(request(), heard, sounding).cost_pico_usd == (
-        prompt * 40_000_000 + 5000 * 15_000_000
-    )
-    assert bound(request(), spoken, sounding).cost_pico_usd == (
-        prompt * 3_000_000 + 5000 * 80_000_000
-    )
-    assert bound(request(), heard, here).cost_pico_usd is None
-    assert bound(request(), spoken, here).cost_pico_usd is None
-
-
-def replace_price(place: Deployment, **more: Any) -> Deployment:
-    """The deployment, with more in its price."""
-    assert place.price is not None
-    return replace(place, price=replace(place.price, **more))
-
-
 @pytest.mark.parametrize(
-    ("model", "cap"), [("claude-sonnet-4-5", 32_000), ("claude-3-5-haiku", 8_192), ("other", 4_096)]
+    ("unsafe", "label", "confidence"), [(0.7, None, 0.7), (0.7, "unsafe", 1), (None, None, 1)]
 )
-def test_a_hold_at_anthropic_is_for_the_cap_that_it_is_sent(model: str, cap: int) -> None:
-    """Where a caller gives none: not for the whole window, which no answer could fill."""
-    here = deployment("strong", price(0, 15))
-    claude = replace(
-        here,
-        card=replace(here.card, id=model),
-        provider=replace(here.provider, family="anthropic"),
-    )
-    assert bound(request(), features(), claude).cost_pico_usd == cap * 15_000_000
-    assert (bound(request(), features(), here).cost_pico_usd or 0) > 100_000 * 15_000_000
+def test_a_block_is_as_sure_as_what_blocks(
+    unsafe: float | None, label: str | None, confidence: float
+) -> None:
+    """A score says how sure it is; a label, and the lack of any verdict, leave no doubt."""
+    found = decision_for(prediction=prediction(unsafe=unsafe, label=label))
+    assert (found.blocked is not None, found.confidence) == (True, confidence)
+
+
+def test_an_embedding_model_is_refused_by_its_path() -> None:
+    """It exists, so that the error says where, not that it is unknown."""
+    vectors = deployment("vectors", price(1, 0), kind="embedding")
+    rules = replace(rulebook(), catalog=replace(catalog(), others={"vectors": vectors}))
+    with pytest.raises(InvalidRequest, match=r"is for embedding, .* /v1/embeddings"):
+        decision_for(request=request(model="vectors"), rules=rules)
+
+
+def test_a_tool_that_no_candidate_can_run_is_refused() -> None:
+    """At once and by name: going on without it would be another answer."""
+    with pytest.raises(InvalidRequest, match="web_search") as refused:
+        decision_for(features=features(hosted=("web_search",)))
+    assert refused.value.field == "tools"
+
+
+def test_a_decision_sorts_as_its_request_and_depends_on_the_bundle() -> None:
+    """Its id keeps the time in the request's own id; any other id gets a hash."""
+    books = [replace(rulebook(), bundle=name) for name in ("sha256:a", "sha256:b")]
+    for ident in ("r_0123456789ab0123456789ab", "given by the caller"):
+        one, other = (decision_for(request=request(ident=ident), rules=book).id for book in books)
+        assert one != other
+        assert (one[2:14] == other[2:14] == "0123456789ab") == ident.startswith("r_")
