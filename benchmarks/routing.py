@@ -32,12 +32,12 @@ from turnout.features.prompt import PromptText, row_text
 from turnout.policies import CheapestAboveQuality, Situation
 from turnout.training.calibrate import Margin, choose
 from turnout.training.crossfit import (
-    fold_of,
     grouped_folds,
     grouped_folds_with_strangeness,
     left_out_tasks,
+    row_folds,
 )
-from turnout.training.probe import informative
+from turnout.training.probe import informative_rows
 from turnout.training.success import train
 
 Floats = npt.NDArray[np.float64]
@@ -168,7 +168,7 @@ def labelled(data: Path) -> Figures:
 def few_labels(data: Path) -> Figures:
     """APGR of MMLU with 1,500 labels drawn from the training folds."""
     (table,) = _tables(data, "routellm_mmlu")
-    place, found = fold_of(table, FOLDS), np.zeros(table.score.shape)
+    place, found = row_folds(table, FOLDS), np.zeros(table.score.shape)
     floor = np.zeros(len(table.prompts))
     for fold in range(FOLDS):
         rows = np.random.default_rng(fold).permutation(np.flatnonzero(place != fold))[:1500]
@@ -187,10 +187,10 @@ def unlabelled(data: Path) -> Figures:
     )  # fmt: skip
     found = [np.zeros(len(table.prompts)) for table in sets]
     for fold in range(FOLDS):
-        predictor = train([other.rows(fold_of(other, FOLDS) != fold) for other in others])
+        predictor = train([other.rows(row_folds(other, FOLDS) != fold) for other in others])
         weak, strong = (predictor.models.index(model) for model in PAIR_ELSEWHERE)
         for table, out in zip(sets, found, strict=True):
-            rows = np.flatnonzero(fold_of(table, FOLDS) == fold)
+            rows = np.flatnonzero(row_folds(table, FOLDS) == fold)
             success = predictor.predict_all([row_text(table.prompts[r]) for r in rows])
             out[rows] = success[:, strong] - success[:, weak]
     return {
@@ -279,7 +279,7 @@ def newcomers(data: Path) -> Figures:
     """AIQ lost when a model is known from 200 probes, against training on all its rows."""
     (table,) = _tables(data, "routerbench_zs")
     table = table.priced()
-    place = fold_of(table, FOLDS)
+    place = row_folds(table, FOLDS)
     kept, test = table.rows(place != 0), np.flatnonzero(place == 0)
     score, cost = table.score[test], _known_costs(table)[test]
     whole = _predicted(train([kept]), table, test)
@@ -290,7 +290,7 @@ def newcomers(data: Path) -> Figures:
         others = [name for name in table.models if name != model]
         predictor = train([kept.columns(others)])
         success = predictor.predict_all(prompts)
-        probes = informative(success, 200)
+        probes = informative_rows(success, 200)
         newcomer = by_probes(
             model, success[probes], kept.score[probes, number].astype(np.float32), predictor.models
         )
@@ -496,7 +496,7 @@ def _strong_gain(table: OutcomeTable) -> Floats:
 
 
 def _tfidf(table: OutcomeTable) -> Floats:
-    place, found = fold_of(table, FOLDS), np.zeros(len(table.prompts))
+    place, found = row_folds(table, FOLDS), np.zeros(len(table.prompts))
     for fold in range(FOLDS):
         test = np.flatnonzero(place == fold)
         found[test] = _tfidf_fold(table, _strong_gain(table), np.flatnonzero(place != fold), test)
@@ -541,7 +541,7 @@ def _knn(table: OutcomeTable) -> Floats:
     """The best published floor of several models: 40 neighbours on TF-IDF, five grouped folds."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    place, found = fold_of(table, FOLDS), np.zeros(table.score.shape)
+    place, found = row_folds(table, FOLDS), np.zeros(table.score.shape)
     texts = [row_text(row).text for row in table.prompts]
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     for fold in range(FOLDS):

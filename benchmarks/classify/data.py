@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from turnout.classifiers import LocalClassifier
-from turnout.training.features import Features, extract
+from turnout.training.features import Features, extract_features
 from turnout.training.intents import no_progress, training_rows
 from turnout.training.rows import Row, load
 
@@ -29,7 +29,7 @@ def rows_of(data: tuple[Path, ...]) -> list[Row]:
 @cache
 def features_of(data: tuple[Path, ...]) -> Features:
     """The stages' features of those rows; takes minutes."""
-    return extract([row.text for row in rows_of(data)], no_progress)
+    return extract_features([row.text for row in rows_of(data)], no_progress)
 
 
 def user_message(text: str) -> list[dict[str, str]]:

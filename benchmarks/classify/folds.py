@@ -16,8 +16,8 @@ from turnout.training.calibration import Calibration
 from turnout.training.figures import FOUR, Figures, figures, four_way, recall_at
 from turnout.training.fitting import fit
 from turnout.training.folds import FOLDS, folds_by_source
-from turnout.training.intents import measure, out_of_fold_odds
-from turnout.training.licences import permissive
+from turnout.training.intents import calibrate_and_measure, out_of_fold_odds
+from turnout.training.licences import is_permissive
 from turnout.training.rows import Row
 
 _SHARES = (0.0, 0.125, 0.25, 0.5, 1.0)
@@ -81,13 +81,13 @@ def languages(data: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _permissive_rows(data: tuple[Path, ...]) -> Any:
-    return np.array([permissive(row) for row in rows_of(data)])
+    return np.array([is_permissive(row) for row in rows_of(data)])
 
 
 def _fold_figures(data: tuple[Path, ...], usable: Any) -> dict[str, Figure | float]:
     rows = rows_of(data)
     odds = out_of_fold_odds(rows, features_of(data), usable)
-    calibration, _ = measure(odds)
+    calibration, _ = calibrate_and_measure(odds)
     scores = calibration.served_odds(odds.quick, odds.both, odds.known)
     settled: dict[str, Figure | float] = {"settled_early": calibration.settled}
     return settled | _with_intervals(rows, scores, calibration)

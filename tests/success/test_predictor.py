@@ -33,7 +33,7 @@ from turnout.features.difficulty import NAMES
 from turnout.features.prompt import PromptText, row_text
 from turnout.training.bundle import write_bundle
 from turnout.training.forest import grow_pair
-from turnout.training.probe import informative
+from turnout.training.probe import informative_rows
 from turnout.training.smooth import fit_smooth, out_of_fold_departures
 from turnout.training.success import train
 
@@ -156,7 +156,7 @@ def test_a_new_model_is_known_from_probes(folder: Path) -> None:
     table = read_table(folder / "world")
     predictor = trained_predictor("small", "coder")
     success = predictor.predict_all([row_text(row) for row in table.prompts])
-    chosen = informative(success, 100)
+    chosen = informative_rows(success, 100)
     assert len(set(chosen.tolist())) == 100
     added = by_probes("large", success[chosen], table.score[chosen, 2], predictor.models)
     found = added.predict(success, {"small": 0, "coder": 1})

@@ -12,7 +12,7 @@ import pytest
 from tests.success.worlds import MODELS, write_table
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
-from turnout.training.crossfit import fold_of
+from turnout.training.crossfit import row_folds
 
 
 def test_shared_format_is_read_with_costs(tmp_path: Path) -> None:
@@ -523,7 +523,7 @@ def test_every_fold_has_rows_whatever_the_buckets_are(
     rows = tuple(
         {**row, "bucket": buckets[n % len(buckets)]} for n, row in enumerate(table.prompts)
     )
-    place = fold_of(replace(table, prompts=rows))
+    place = row_folds(replace(table, prompts=rows))
     assert set(place.tolist()) == {0, 1, 2, 3, 4}
     names = [str(row["bucket"]) for row in rows]
     if len(set(names)) > 5:
@@ -533,4 +533,4 @@ def test_every_fold_has_rows_whatever_the_buckets_are(
 def test_folds_follow_buckets_if_these_fill_every_fold(tmp_path: Path) -> None:
     """Modulo five, as the benchmark has them."""
     table = read_table(write_table(tmp_path))
-    assert fold_of(table).tolist() == [n % 70 % 5 for n in range(240)]
+    assert row_folds(table).tolist() == [n % 70 % 5 for n in range(240)]

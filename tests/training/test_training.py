@@ -24,8 +24,8 @@ from turnout.training.figures import figures
 from turnout.training.fitting import INJECTION, _fit_heads
 from turnout.training.folds import folds_by_source, row_weights
 from turnout.training.intents import training_rows
-from turnout.training.leftovers import leftovers
-from turnout.training.licences import permissive
+from turnout.training.leftovers import leftover_rows
+from turnout.training.licences import is_permissive
 from turnout.training.pasted import pasted_rows
 from turnout.training.rows import INTENTS, Row, load
 
@@ -78,7 +78,7 @@ def test_only_permissive_rows_train_what_is_given_away(
     licence: str, source: str, *, allowed: bool
 ) -> None:
     """Share-alike, research-only, GPT-written and unlicensed rows stay out."""
-    assert permissive(_row(licence=licence, source=source)) is allowed
+    assert is_permissive(_row(licence=licence, source=source)) is allowed
 
 
 def test_a_bad_row_is_named(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_mould_for_talk_teaches_asides_and_the_heads_for_labels_nothing() -> N
     asked = [mould, *prompts]
     assert fit_asides(asked, _letters).bias[0] > fit_asides(prompts, _letters).bias[0]
     assert not attack_rows(asked)
-    assert not leftovers(asked, _letters)
+    assert not leftover_rows(asked, _letters)
     assert not mould.is_prompt
 
 
@@ -357,7 +357,7 @@ def test_what_is_left_of_an_attack_is_a_row() -> None:
     ]
     words = ("sort", "sum", "mix", "hum", "list", "print")
     prompts = [_row(f"{word} it", intent="code", source="own/p") for word in words]
-    found = leftovers([*moulds, *prompts], _letters)
+    found = leftover_rows([*moulds, *prompts], _letters)
     assert {(row.intent, row.kind, row.source) for row in found} == {("code", "made", "own/m")}
     odd = [row for row in found if row.text.endswith("hum a list")]
     made = list(fillings([*moulds, *prompts]))

@@ -181,9 +181,9 @@ def shared_encoder() -> SentenceEncoder:
     Raises ConfigError if it is absent or not the known one.
     """
     with _LOADING:
-        return _loaded()
+        return _load_encoder()
 
 
 @cache
-def _loaded() -> SentenceEncoder:
+def _load_encoder() -> SentenceEncoder:
     return SentenceEncoder(read_weights(weights_path(), cache_folder()))

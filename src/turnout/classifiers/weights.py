@@ -62,11 +62,11 @@ def read_weights(path: Path, cache: Path | None) -> dict[str, Array]:
         chunks = [named.pop(f"q{place}") for place in places if f"q{place}" in named]
         arrays = pool.map(lambda member: _unpacked(path, member), named.values())
         weights = dict(zip(named, arrays, strict=True))
-        weights["table"] = _table(cache, lambda: _interleaved(path, chunks, pool))
+        weights["table"] = _piece_table(cache, lambda: _interleaved(path, chunks, pool))
         return weights
 
 
-def _table(cache: Path | None, unpack: Callable[[], Array]) -> Array:
+def _piece_table(cache: Path | None, unpack: Callable[[], Array]) -> Array:
     if cache is None:
         return unpack()
     kept = cache / _TABLE

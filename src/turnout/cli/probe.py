@@ -92,12 +92,12 @@ def probe(
 def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path) -> None:
     from turnout.evaluation.row_files import read_jsonl
     from turnout.features.prompt import row_text
-    from turnout.training.probe import informative
+    from turnout.training.probe import informative_rows
 
     rows = read_jsonl(prompts)
     if not rows:
         raise ConfigError(f"{prompts}: no prompts to pick from")
-    chosen = informative(bundle.predictor.predict_all([row_text(r) for r in rows]), count)
+    chosen = informative_rows(bundle.predictor.predict_all([row_text(r) for r in rows]), count)
     lines = [json_line({**rows[i], "model": model, "score": None}) for i in sorted(chosen)]
     write_whole(target, b"".join(lines))
     out.print(f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes")

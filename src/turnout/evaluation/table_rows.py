@@ -50,7 +50,7 @@ def table_of(name: str, records: Iterable[tuple[str, Mapping[str, Any]]]) -> Out
         for model, values in outcomes:
             builder.add_outcome(where, row, model, **values)
         if not outcomes:
-            builder.key(where, row)
+            builder.add_row(where, row)
     return builder.table()
 
 
@@ -66,7 +66,7 @@ class _Builder:
     extra: set[str] = field(default_factory=set)
     without_text: dict[str, str] = field(default_factory=dict)
 
-    def key(self, where: str, row: Mapping[str, Any]) -> str:
+    def add_row(self, where: str, row: Mapping[str, Any]) -> str:
         """Adds the row, and returns its id, else its text."""
         text = row_text(row)
         if row.get("id") is None and not text.text:
@@ -88,7 +88,7 @@ class _Builder:
         self, where: str, row: Mapping[str, Any], model: str, score: float | None
     ) -> None:
         """One side of a comparison; a model that was compared more than once has its mean."""
-        key = self.key(where, row)
+        key = self.add_row(where, row)
         self._add_model(where, model)
         self.extra |= set(row) - set(FIELDS) - _COMPARISON_FIELDS
         if score is not None:
@@ -96,7 +96,7 @@ class _Builder:
 
     def add_outcome(self, where: str, row: Mapping[str, Any], model: str, **values: Any) -> None:
         """One outcome."""
-        key = self.key(where, row)
+        key = self.add_row(where, row)
         self._add_model(where, model)
         self.extra |= set(row) - set(FIELDS) - _OUTCOME_FIELDS - _COMPARISON_FIELDS
         for name, value in values.items():

@@ -30,7 +30,7 @@ def grouped_folds_with_strangeness(
     tables: Sequence[OutcomeTable], *, folds: int = 5
 ) -> list[tuple[Doubles, Doubles]]:
     """The same, and how strange each prompt was ``[n]`` to the predictor that never saw it."""
-    places = [fold_of(table, folds) for table in tables]
+    places = [row_folds(table, folds) for table in tables]
     for table, place in zip(tables, places, strict=True):
         _check_size(table, place)
     found = [(np.zeros(table.score.shape), np.zeros(len(table.prompts))) for table in tables]
@@ -70,7 +70,7 @@ def left_out_tasks(table: OutcomeTable) -> Doubles:
     return found
 
 
-def fold_of(table: OutcomeTable, folds: int = 5) -> npt.NDArray[np.int64]:
+def row_folds(table: OutcomeTable, folds: int = 5) -> npt.NDArray[np.int64]:
     """Each row's fold, by its bucket if it has one, else by its text.
 
     If the buckets leave a fold empty (as those of one fold of a larger table do) or are not

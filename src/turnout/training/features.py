@@ -36,7 +36,7 @@ class Features:
         return replace(self, counts=self.counts[index], vectors=self.vectors[index])
 
 
-def extract(texts: Sequence[str], progress: Progress) -> Features:
+def extract_features(texts: Sequence[str], progress: Progress) -> Features:
     """Features of the texts, in their order."""
     read = [clipped(text) for text in texts]
     return Features(

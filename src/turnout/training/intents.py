@@ -21,13 +21,13 @@ from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attack_rows, task_rows
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
 from turnout.training.card import Part, card, refit_note
-from turnout.training.features import Features, Progress, embedder, extract, read_rows
+from turnout.training.features import Features, Progress, embedder, extract_features, read_rows
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Heads, fit
 from turnout.training.folds import FOLDS, folds_by_source
 from turnout.training.follows import fit_follows, follow_ups, never_follows, new_tasks, switches
-from turnout.training.leftovers import leftovers
-from turnout.training.licences import permissive
+from turnout.training.leftovers import leftover_rows
+from turnout.training.licences import is_permissive
 from turnout.training.pasted import pasted_rows
 from turnout.training.rows import CALLED_OFF, INTENTS, LABEL_ATTACK, TALK, Row, load
 
@@ -85,15 +85,15 @@ def train(
     """
     loaded = load(paths)
     rows = training_rows(loaded)
-    usable = np.array([every_licence or permissive(row) for row in rows], dtype=bool)
+    usable = np.array([every_licence or is_permissive(row) for row in rows], dtype=bool)
     _check_rows(rows, usable)
-    features = extract([row.text for row in rows], progress)
+    features = extract_features([row.text for row in rows], progress)
     odds = out_of_fold_odds(rows, features, usable, progress)
-    calibration, measured = measure(odds)
+    calibration, measured = calibrate_and_measure(odds)
     others = None
     if compare:
         every = np.ones(len(rows), dtype=bool)
-        others = measure(out_of_fold_odds(rows, features, every, progress))[1]
+        others = calibrate_and_measure(out_of_fold_odds(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
     heads = fit(*_subset(rows, features, usable))
     usable_rows = _usable_rows(loaded, every_licence=every_licence)
@@ -171,7 +171,7 @@ def _with_follow_ups(
 
 
 def _usable_rows(loaded: Sequence[Row], *, every_licence: bool) -> list[Row]:
-    return [row for row in loaded if every_licence or permissive(row)]
+    return [row for row in loaded if every_licence or is_permissive(row)]
 
 
 def _check_rows(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
@@ -205,12 +205,12 @@ def training_rows(loaded: Sequence[Row]) -> list[Row]:
     # Turns that may come next teach follow-ups alone: as labels they cost more than they brought.
     rows = [row for row in loaded if row.kind not in (CALLED_OFF, TALK) and not row.is_next]
     # Attacks that are hard to find count twice: most prompts that still flip are of that kind.
-    left = leftovers(rows, read_rows)
+    left = leftover_rows(rows, read_rows)
     made = [*attack_rows(rows), *left, *left, *pasted_rows(rows)]
     return [*rows, *made, *task_rows(rows)]
 
 
-def measure(odds: OutOfFoldOdds) -> tuple[Calibration, Figures]:
+def calibrate_and_measure(odds: OutOfFoldOdds) -> tuple[Calibration, Figures]:
     """Calibration and the figures of the cascade as served."""
     calibration = calibrate(odds.rows, odds.quick, odds.both, odds.known)
     served_odds = calibration.served_odds(odds.quick, odds.both, odds.known)

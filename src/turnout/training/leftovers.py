@@ -18,7 +18,7 @@ from turnout.classifiers.window import clipped
 from turnout.core.arrays import Rows
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import fillings
-from turnout.training.licences import permissive
+from turnout.training.licences import is_permissive
 from turnout.training.rows import LABEL_ATTACK, TALK, Row
 
 _GROUPS = 6
@@ -31,7 +31,7 @@ _WEIGHTY = 60
 _TELLING = 0.5
 
 
-def leftovers(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> list[Row]:
+def leftover_rows(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> list[Row]:
     """New rows: the remainders of filled moulds that are not the prompt itself; labels are kept."""
     attacks = list(fillings(rows))
     groups = _groups(rows)
@@ -40,7 +40,7 @@ def leftovers(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> list[Row]:
         others = [
             r
             for i, r in enumerate(rows)
-            if groups.get(i) != group and r.kind != TALK and permissive(r)
+            if groups.get(i) != group and r.kind != TALK and is_permissive(r)
         ]
         read = _Reader(fit_asides(others, rows_of), rows_of)
         found += [

@@ -14,7 +14,7 @@ _REFUSED = re.compile(r"-SA\b|-NC\b|research|GPT|users|scraped", re.IGNORECASE)
 _REFUSED_SOURCES = frozenset({"harmfulqa", "inthewild_jailbreaks"})
 
 
-def permissive(row: Row) -> bool:
+def is_permissive(row: Row) -> bool:
     """Whether an artefact that is given away may be trained on the row."""
     licence = row.licence
     return (

@@ -8,7 +8,7 @@ from turnout.core.arrays import Floats
 _DIRECTIONS = 8
 
 
-def informative(success: Floats, count: int) -> npt.NDArray[np.int64]:
+def informative_rows(success: Floats, count: int) -> npt.NDArray[np.int64]:
     """Rows of ``success [n, models]`` that are most informative about a new model.
 
     Half are drawn evenly, so that the mean is estimated without bias; half are taken greedily where
