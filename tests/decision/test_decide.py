@@ -184,6 +184,22 @@ def test_nothing_eligible_leaves_no_route_but_every_reason() -> None:
     assert all(c.excluded for c in decision.candidates)
 
 
+def test_a_model_whose_rate_limit_is_spent_comes_last() -> None:
+    """Behind all others, with nothing of their propensity; alone it is taken all the same."""
+    spent = Exclusion("limit_spent", "its rate limit is spent")
+    now = structs.replace(NOW, unavailable={"coder": spent})
+    found = decision_for(snapshot=now)
+    assert [route.deployment for route in found.routes] == ["fast", "strong", "coder"]
+    last = next(c for c in found.candidates if c.deployment == "coder")
+    assert (last.reason, last.propensity) == ("its rate limit is spent", 0)
+
+    now = structs.replace(NOW, unavailable=dict.fromkeys(("coder", "fast", "strong"), spent))
+    found = decision_for(snapshot=now)
+    assert [route.deployment for route in found.routes] == ["coder", "fast", "strong"]
+    assert found.reason.startswith("its rate limit is spent, and no other: ")
+    assert next(c for c in found.candidates if c.deployment == "coder").propensity == 1
+
+
 @given(ident=st.text(min_size=1, max_size=20), name=st.sampled_from(["random", "auto", "cheapest"]))
 def test_equal_arguments_give_an_equal_decision(ident: str, name: str) -> None:
     """Deciding twice draws the same lot."""
