@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
 from turnout.core import Constraints, Decision, Exclusion, InvalidRequest, Snapshot
-from turnout.decision import decide
+from turnout.decision import bound, decide
 
 
 def decision_for(**more: Any) -> Decision:
@@ -160,6 +160,37 @@ def test_each_hard_constraint_excludes_with_its_reason(
     assert excluded.kind == kind
     assert reason in str(excluded)
     assert "small" not in [r.deployment for r in decision.routes]
+
+
+_COST = 10 * 10**6 + 100 * 2 * 10**6  # of the usual prompt and answer
+_MOST = bound(request(), features(), deployment("small", price(1, 2), max_output=500))
+
+
+@pytest.mark.parametrize(
+    ("world", "kind"),
+    [
+        ({"features": features(tokens=900)}, None),
+        ({"features": features(tokens=901)}, "window_exceeded"),
+        ({"request": request(max_tokens=500)}, None),
+        ({"request": request(max_tokens=501)}, "answer_too_short"),
+        (_limited(max_cost_pico_usd=_COST), None),
+        (_limited(max_cost_pico_usd=_COST - 1), "over_cost_limit"),
+        (_limited(most_pico_usd=_MOST.cost_pico_usd), None),
+        (_limited(most_pico_usd=(_MOST.cost_pico_usd or 0) - 1), "over_budget"),
+        (_limited(most_tokens=_MOST.tokens), None),
+        (_limited(most_tokens=_MOST.tokens - 1), "over_budget"),
+        (_limited(allow=frozenset({"small", "strong"}), deny=frozenset({"strong"})), None),
+        (_limited(allow=frozenset({"small"}), deny=frozenset({"model-small"})), "denied"),
+        ({"snapshot": Snapshot(latency_ms={"small": 100.0}), **_limited(max_latency_ms=100)}, None),
+        (_limited(max_latency_ms=100), None),
+    ],
+)
+def test_what_just_fits_is_within_the_limit(world: dict[str, Any], kind: str | None) -> None:
+    """A constraint excludes from the first token, pico-dollar or millisecond beyond it."""
+    small = deployment("small", price(1, 2), context_window=1_000, max_output=500)
+    decision = decision_for(rules=rulebook(cards=catalog(small)), **world)
+    excluded = decision.candidates[0].excluded
+    assert (excluded.kind if excluded else None) == kind
 
 
 def test_each_of_several_answers_is_expected_to_cost() -> None:
