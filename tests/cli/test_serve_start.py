@@ -19,9 +19,9 @@ classifier = LocalClassifier.load()
 classifier.warm(fully=False)
 (found,) = classifier.begin_batch([[{"role": "user", "content": "What is the capital of Japan?"}]])
 assert found.intents[0][0] == "simple_qa", found
-assert encoder._loaded.cache_info().currsize == 0
+assert encoder._load_encoder.cache_info().currsize == 0
 classifier.warm()
-assert encoder._loaded.cache_info().currsize == 1
+assert encoder._load_encoder.cache_info().currsize == 1
 """
 
 
