@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from turnout.config.events import REFUSED, RELOADED
 from turnout.core import RouterError
 from turnout.gateway.app import Gateway
 from turnout.runtime import Engine
@@ -73,7 +74,7 @@ class Reloader:
                 self._log_refusal(repr(error))
                 return False
             old = self._gateway.replace_engine(engine)
-            _LOG.info("configuration reloaded")
+            _LOG.info(RELOADED)
             self._start_task(self._retire(old, recording=shared))
             return True
 
@@ -113,10 +114,7 @@ class Reloader:
         await old.retire(recording=recording)
 
     def _log_refusal(self, problem: str) -> None:
-        _LOG.error(
-            "the changed configuration is not used; the old one stays in force",
-            extra={"fields": {"problem": problem}},
-        )
+        _LOG.error(REFUSED, extra={"fields": {"problem": problem}})
 
     def _current_stamps(self) -> Stamps:
         """Time, size and inode of each file; a missing file counts as unchanged."""

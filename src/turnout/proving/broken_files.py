@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import yaml
 
+from turnout.config.events import REFUSED, RELOADED
 from turnout.proving.callers import Callers, settings
 from turnout.proving.report import Check, Progress, check_of, no_progress
 from turnout.testing import FaultyUpstream, Served, serving
@@ -35,7 +36,7 @@ async def _run(
         callers = Callers(served.port, _CALLERS, "fast")
         unreported = 0
         for number in range(count):
-            reports_before = served.log().count("is not taken")
+            reports_before = served.log().count(REFUSED)
             content = yaml.safe_dump({**good, "ledger": "off", "refusal": "No."}).encode()
             if not (with_valid_file and number == count // 2):
                 content = _broken_text(text, rng)
@@ -44,7 +45,7 @@ async def _run(
             unreported += not await _is_reported(served, reports_before)
             progress(number + 1)
         await callers.stop()
-        reloads = served.log().count("configuration reloaded")
+        reloads = served.log().count(RELOADED)
     wrong = {"taken": reloads, "not reported": unreported, **callers.failures}
     return check_of(
         "broken configurations", wrong, configurations=count, acknowledged=callers.answered
@@ -54,7 +55,7 @@ async def _run(
 async def _is_reported(served: Served, before: int) -> bool:
     """Whether the log says within ten seconds that a configuration was refused."""
     for _ in range(500):
-        if served.log().count("is not taken") > before:
+        if served.log().count(REFUSED) > before:
             return True
         await asyncio.sleep(0.02)
     return False
