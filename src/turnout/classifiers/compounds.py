@@ -25,14 +25,12 @@ def split_compounds(text: str) -> str:
     runs = " ".join(run for run in text.split() if len(run) >= _LONG)
     if not (_JOINED.search(runs) or _HUMPED.search(runs)):
         return text
-    apart = _JOINED.sub(lambda m: _sentence_or_none(_SIGNS.sub(" ", m.group())) or m.group(), text)
-    return _HUMPED.sub(
-        lambda m: _sentence_or_none(_HUMP.sub(" ", m.group()).lower()) or m.group(), apart
-    )
+    apart = _JOINED.sub(lambda m: _if_sentence(_SIGNS.sub(" ", m.group()), m.group()), text)
+    return _HUMPED.sub(lambda m: _if_sentence(_HUMP.sub(" ", m.group()).lower(), m.group()), apart)
 
 
-def _sentence_or_none(words: str) -> str | None:
-    """The words if they are a sentence's."""
+def _if_sentence(words: str, run: str) -> str:
+    """The words of a run if they make a sentence, else the run."""
     each = words.lower().split()
     common = sum(map(EVERYDAY.__contains__, each))
-    return words if len(each) >= _WORDS and common * _ONE_IN >= len(each) else None
+    return words if len(each) >= _WORDS and common * _ONE_IN >= len(each) else run

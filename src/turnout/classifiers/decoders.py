@@ -30,13 +30,14 @@ _BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/=])")
 _BASE32 = re.compile(r"(?<!\w)[A-Z2-7]{16,}={0,6}(?![\w=])")
 _HEX = re.compile(r"(?<!\w)(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[\s:,]?){8,}(?!\w)")
 _BINARY = re.compile(r"(?<!\w)(?:[01]{7,8}\s*){4,}(?!\w)")
+_BYTE = "[0-9A-Fa-f]{2}"
 _DECIMAL = re.compile(r"(?<![\w.])[0-9]{2,3}(?:[\s,;]++[0-9]{2,3}\b){11,}+")
-# A pattern that begins with its sign is much faster than one that begins with a group.
-_PERCENT = re.compile(
-    r"%(?:[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2}){2}|[0-9A-Fa-f]{2}.{0,12}(?:%[0-9A-Fa-f]{2}.{0,12}){3})"
-)
-_QUOTED = re.compile(
-    r"=(?:[0-9A-Fa-f]{2}(?:=[0-9A-Fa-f]{2}){2}|[0-9A-Fa-f]{2}.{0,12}(?:=[0-9A-Fa-f]{2}.{0,12}){3})"
+# Bytes behind a sign. A pattern that begins with its sign is much faster than one with a group.
+_PERCENT, _QUOTED = (
+    re.compile(
+        rf"{sign}(?:{_BYTE}(?:{sign}{_BYTE}){{2}}|{_BYTE}.{{0,12}}(?:{sign}{_BYTE}.{{0,12}}){{3}})"
+    )
+    for sign in "%="
 )
 _ENTITY = re.compile(r"&#?\w{2,8};.{0,8}(?:&#?\w{2,8};.{0,8}){2}")
 _ESCAPE = re.compile(

@@ -9,7 +9,7 @@ import re
 
 import orjson
 
-from turnout.classifiers.words import is_worded
+from turnout.classifiers.words import worded_lines
 
 _OPENS = re.compile(r'\{\s*"[^"\\]*"\s*:|\[\s*"')
 # A name or a value of at least two words.
@@ -21,8 +21,7 @@ def from_json(text: str) -> str | None:
     """The strings of more than one word, one on each line; None if there is no JSON."""
     if not _OPENS.search(text):
         return None
-    texts = map(unescaped, _STRING.findall(text))
-    return "\n".join(run for run in texts if is_worded(run, _LEAST)) or None
+    return worded_lines(map(unescaped, _STRING.findall(text)), _LEAST)
 
 
 def unescaped(run: str) -> str:

@@ -6,12 +6,11 @@ Linear in the text's length.
 
 import re
 
-from turnout.classifiers.words import is_worded
+from turnout.classifiers.words import worded_lines
 
 _ELEMENT = re.compile(r">([^<>]++)</")
 
 
 def from_markup(text: str) -> str | None:
     """What elements of several words say, a line each, or None where there are none."""
-    texts = (" ".join(run.split()) for run in _ELEMENT.findall(text))
-    return "\n".join(filter(is_worded, texts)) or None
+    return worded_lines(" ".join(run.split()) for run in _ELEMENT.findall(text))

@@ -8,7 +8,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 
-from turnout.classifiers.words import is_worded
+from turnout.classifiers.words import worded_lines
 
 _SIGNS, _OF_PROSE = "\t|;,", ";,"
 # Rows of a table have the same number of cells.
@@ -21,9 +21,9 @@ def from_table(text: str) -> str | None:
     for sign in _SIGNS:
         if sum(_cell_ends(line, sign) >= _CELLS - 1 for line in lines) < _ROWS:
             continue
-        cells = [cell for row in _table_rows(lines, sign) for cell in row if is_worded(cell)]
-        if cells:
-            return "\n".join(cells)
+        cells = worded_lines(cell for row in _table_rows(lines, sign) for cell in row)
+        if cells is not None:
+            return cells
     return None
 
 

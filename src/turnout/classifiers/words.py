@@ -1,6 +1,7 @@
 """The words of a text, in lower case. This module does not know what they mean."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 # The most frequent ones of several languages, most of them English.
@@ -30,6 +31,11 @@ def words_of(text: str) -> tuple[str, ...]:
     """The runs of letters in ``text``, in lower case and in order; for beginnings of texts."""
     found = text.translate(_LETTERS).split() if text.isascii() else _WORD.findall(text.lower())
     return tuple(found)
+
+
+def worded_lines(texts: Iterable[str], least: int = 4) -> str | None:
+    """The texts of at least so many words, a line each, or None where there are none."""
+    return "\n".join(text for text in texts if is_worded(text, least)) or None
 
 
 def is_worded(text: str, least: int = 4) -> bool:

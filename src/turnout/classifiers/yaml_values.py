@@ -7,7 +7,7 @@ alone, one in eight was found as a quoted value. Linear in the text's length.
 import re
 
 from turnout.classifiers.json_strings import unescaped
-from turnout.classifiers.words import is_worded
+from turnout.classifiers.words import worded_lines
 
 # A name in small letters, as programs give them: lines of a play or of minutes begin with people's.
 # Behind it stands a value, or, behind a sign, a block of lines that are indented more.
@@ -26,8 +26,7 @@ def from_yaml(text: str) -> str | None:
     pairs = _PAIR.findall(text)
     if len(pairs) < _LEAST:
         return None
-    texts = (" ".join(block.split()) or _unquoted(value) for _, block, value in pairs)
-    return "\n".join(filter(is_worded, texts)) or None
+    return worded_lines(" ".join(block.split()) or _unquoted(value) for _, block, value in pairs)
 
 
 def _unquoted(value: str) -> str:

@@ -116,9 +116,11 @@ class Decision(Struct, frozen=True, kw_only=True):
     @property
     def expected_cost_pico_usd(self) -> int | None:
         """Expected cost of the chosen route; 0 when blocked, None when the price is unknown."""
-        if not self.routes:
-            return 0
-        return next(c.cost_pico_usd for c in self.candidates if c.deployment == self.deployment)
+        return self.candidate_at(self.routes[0].deployment).cost_pico_usd if self.routes else 0
+
+    def candidate_at(self, deployment: str) -> Candidate:
+        """The candidate at a deployment that was considered."""
+        return next(c for c in self.candidates if c.deployment == deployment)
 
     def explain(self) -> str:
         """The decision in words, a line for each candidate, for people to read."""

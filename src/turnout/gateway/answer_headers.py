@@ -51,8 +51,7 @@ def _reason(walk: Walk, *, answered: bool) -> str:
     decision, call = walk.decision, walk.call
     if not answered or call is None or call.attempt.route.ordinal == 0:
         return decision.reason
-    deployment = call.attempt.route.deployment
-    reason = next(c.reason for c in decision.candidates if c.deployment == deployment)
+    reason = decision.candidate_at(call.attempt.route.deployment).reason
     failures = [f"{o.route.model} {o.error.kind}" for o in walk.outcomes if o.is_answer and o.error]
     return f"{reason} after {', '.join(dict.fromkeys(failures))}" if failures else reason
 

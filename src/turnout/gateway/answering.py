@@ -154,9 +154,8 @@ class _Answering(Struct, kw_only=True):
             return walk.cost_pico_usd
         if call.outcome is not None:  # as a draft has, once it is verified
             return total([walk.cost_pico_usd, call.outcome.cost_pico_usd])
-        deployment = call.attempt.route.deployment
-        matching = (c for c in walk.decision.candidates if c.deployment == deployment)
-        return total([walk.cost_pico_usd, next(matching).cost_pico_usd])
+        expected = walk.decision.candidate_at(call.attempt.route.deployment).cost_pico_usd
+        return total([walk.cost_pico_usd, expected])
 
     def _problem(self) -> Problem:
         walk = self.walk

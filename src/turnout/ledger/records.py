@@ -136,6 +136,8 @@ def _request(request: Request) -> list[Any]:
 # What few requests have, with the values of those that lack it.
 _LIMIT_DEFAULTS: tuple[Any, ...] = (None, None, True)
 _REQUEST_DEFAULTS: tuple[Any, ...] = (1, [])
+_NO_PREDICTOR: tuple[Any, ...] = (None, None)
+_IDLE_AND_COLD: tuple[Any, ...] = ({}, {})
 
 
 def _without_defaults(fields: list[Any], defaults: Sequence[Any]) -> list[Any]:
@@ -247,6 +249,7 @@ def _as_features(fields: list[Any]) -> Features:
 
 
 def _prediction(prediction: Prediction) -> list[Any]:
+    predictor = prediction.predictor
     return [
         _ref(prediction.classifier),
         prediction.intents,
@@ -256,19 +259,13 @@ def _prediction(prediction: Prediction) -> list[Any]:
         prediction.label,
         prediction.label_failure,
         dict(prediction.success),
-        *_by_predictor(prediction),
+        *_without_defaults([prediction.strange, predictor and _ref(predictor)], _NO_PREDICTOR),
     ]
-
-
-def _by_predictor(prediction: Prediction) -> list[Any]:
-    """Only what is known: without a bundle there is none of it."""
-    if prediction.predictor is not None:
-        return [prediction.strange, _ref(prediction.predictor)]
-    return [] if prediction.strange is None else [prediction.strange]
 
 
 def _as_prediction(fields: list[Any]) -> Prediction:
     classifier, intents, harm, injection, language, label, failure, success, *rest = fields
+    strange, predictor = *rest, *_NO_PREDICTOR[len(rest) :]
     return Prediction(
         classifier=_as_ref(classifier),
         intents=tuple((name, probability) for name, probability in intents),
@@ -278,28 +275,28 @@ def _as_prediction(fields: list[Any]) -> Prediction:
         label=label,
         label_failure=failure,
         success=success,
-        strange=rest[0] if rest else None,
-        predictor=_as_ref(rest[1]) if len(rest) > 1 else None,
+        strange=strange,
+        predictor=predictor and _as_ref(predictor),
     )
 
 
 def _snapshot(snapshot: Snapshot) -> list[Any]:
     unavailable = {name: _exclusion(exclusion) for name, exclusion in snapshot.unavailable.items()}
     always = [snapshot.as_of, snapshot.version, unavailable, dict(snapshot.latency_ms)]
-    if snapshot.cached_tokens:
-        return [*always, dict(snapshot.outstanding), dict(snapshot.cached_tokens)]
-    return [*always, dict(snapshot.outstanding)] if snapshot.outstanding else always
+    rare = [dict(snapshot.outstanding), dict(snapshot.cached_tokens)]
+    return [*always, *_without_defaults(rare, _IDLE_AND_COLD)]
 
 
 def _as_snapshot(fields: list[Any]) -> Snapshot:
     as_of, version, unavailable, latency_ms, *rest = fields
+    outstanding, cached_tokens = *rest, *_IDLE_AND_COLD[len(rest) :]
     return Snapshot(
         as_of=as_of,
         version=version,
         unavailable={name: _as_exclusion(exclusion) for name, exclusion in unavailable.items()},
         latency_ms=latency_ms,
-        outstanding=rest[0] if rest else {},
-        cached_tokens=rest[1] if len(rest) > 1 else {},
+        outstanding=outstanding,
+        cached_tokens=cached_tokens,
     )
 
 
