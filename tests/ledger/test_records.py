@@ -215,6 +215,7 @@ def test_what_few_requests_have_is_in_the_record(
         kind=kind,
         searches=None if paid else 0,
         wants_audio=hour_cache,
+        unlisted={"openai": "service_tier"} if paid else {},
     )
     decision = structs.replace(decided(make_request(1)), features=features)
     assert unpack(pack(make_request(1), decision))[1] == decision

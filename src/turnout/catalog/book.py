@@ -113,6 +113,7 @@ def _price_of(offer: Any) -> Price:
         search=_search_price(_base(getattr(offer, "web_searches_kcount", None))),
         audio_input=_optional_rate(_dearest(getattr(offer, "input_audio_mtok", None))),
         audio_output=_optional_rate(_dearest(getattr(offer, "output_audio_mtok", None))),
+        listed=True,
     )
 
 

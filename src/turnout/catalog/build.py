@@ -175,12 +175,14 @@ def _price(
     if section.price is None and "free" in facts:
         return free_price(facts["free"])
     stated = section.price or known.get("price")
-    own = None if stated is None else price_from(PriceSection.model_validate(stated))
-    if own is not None and provider.family != "anthropic":
-        return own  # without the list, which takes a while to load
+    price = None if stated is None else price_from(PriceSection.model_validate(stated))
+    if price is not None and section.price is None:
+        price = replace(price, listed=True)
+    if price is not None and provider.family != "anthropic":
+        return price  # without the list, which takes a while to load
     listed = catalogue_price(model, facts.get("catalogue"), provider.base_url)
-    if own is not None:
-        return with_listed_extras(listed, own) if listed else own
+    if price is not None:
+        return with_listed_extras(listed, price) if listed else price
     if listed is None:
         raise unknown_price_error(model, provider.name)
     return listed

@@ -140,12 +140,18 @@ class Deployment:
         """Whether tools of the request search there, and are billed by the search."""
         return features.searches != 0 and self.provider.family == "anthropic"
 
+    def unlisted_field(self, features: Features) -> str | None:
+        """The field of the request for which the price list has no price; None if it has one."""
+        listed = self.price is not None and self.price.listed
+        return features.unlisted.get(self.provider.family) if listed else None
+
     def price_for(self, features: Features) -> Price | None:
         """The price of a call for a request of these features, with what it may cost beside text.
 
         None where nobody knows it.
         """
-        price = None if features.paid_by_call else self.price
+        unknown = features.paid_by_call or self.unlisted_field(features)
+        price = None if unknown else self.price
         hears = "audio" in features.modalities
         if price is not None and (hears or features.wants_audio):
             price = price.with_audio(in_prompt=hears, in_answer=features.wants_audio)

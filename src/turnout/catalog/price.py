@@ -53,7 +53,8 @@ class Price:
     exceeds bills the whole call. ``assumed`` marks a price not published for this provider.
     ``search`` is the price in pico-dollars of a search by the provider's own tools,
     ``audio_input`` and ``audio_output`` those of a token of sound in the prompt and in the answer;
-    None if unknown. ``fee`` is what a call may cost beside its tokens.
+    None if unknown. ``fee`` is what a call may cost beside its tokens. ``listed`` says that a price
+    list has it, which is for the usual service level alone.
     """
 
     rates: Rates
@@ -65,6 +66,7 @@ class Price:
     audio_input: int | None = None
     audio_output: int | None = None
     fee: int = 0
+    listed: bool = False
 
     def rates_for(self, input_tokens: int) -> Rates:
         """The rates that bill a call with a prompt of ``input_tokens``."""

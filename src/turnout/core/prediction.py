@@ -37,7 +37,8 @@ class Features(Struct, frozen=True, kw_only=True):
     for, ``answers`` the number of answers in the conversation so far. ``marked`` says that the
     prompt marks parts that its provider is to cache, ``hour_cache`` that some may be cached for an
     hour. ``searches`` is the most that Anthropic's tools may search for it, None if there is no
-    limit; ``wants_audio`` says that the answer is to have sound.
+    limit; ``wants_audio`` says that the answer is to have sound. ``unlisted`` has, for each family
+    at which the request costs more than price lists say, the field that says so.
     """
 
     input_tokens: Mapping[str, int]
@@ -58,6 +59,7 @@ class Features(Struct, frozen=True, kw_only=True):
     answers: int = 0
     searches: int | None = 0
     wants_audio: bool = False
+    unlisted: Mapping[str, str] = field(default_factory=dict)
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

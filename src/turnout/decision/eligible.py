@@ -26,15 +26,8 @@ _TEXT = frozenset({"text"})
 _NOT_ALLOWED = Exclusion("not_allowed", "not in the request's allow list")
 _DENIED = Exclusion("denied", "denied by the request, or by a full budget")
 _OVER_LIMIT = Exclusion("over_cost_limit", "costs more than the request's limit")
-_LIMIT_UNPRICED = Exclusion(
-    "over_cost_limit", "its price is unknown and the request has a cost limit"
-)
 _OVER_BUDGET = Exclusion("over_budget", "may cost more than the budget has left")
 _OVER_TOKENS = Exclusion("over_budget", "may use more tokens than the budget has left")
-_BUDGET_UNPRICED = Exclusion("over_budget", "its price is unknown and the request has a budget")
-_UNLIMITED_SEARCHES = "its price is unknown, as web_search has no max_uses, and the request has a"
-_LIMIT_SEARCHES = Exclusion("over_cost_limit", f"{_UNLIMITED_SEARCHES} cost limit")
-_BUDGET_SEARCHES = Exclusion("over_budget", f"{_UNLIMITED_SEARCHES} budget")
 
 
 class CallFacts(Struct, frozen=True):
@@ -99,7 +92,8 @@ def _check_cost(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
     if limit is None:
         return None
     if cost is None:
-        return _LIMIT_SEARCHES if _has_unlimited_searches(facts, deployment) else _LIMIT_UNPRICED
+        why = _why_unpriced(facts.features, deployment)
+        return Exclusion("over_cost_limit", f"{why} and the request has a cost limit")
     return _OVER_LIMIT if cost > limit else None
 
 
@@ -113,13 +107,18 @@ def _check_budget(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
     if limits.most_pico_usd is None:
         return None
     if most.cost_pico_usd is None:
-        return _BUDGET_SEARCHES if _has_unlimited_searches(facts, deployment) else _BUDGET_UNPRICED
+        why = _why_unpriced(facts.features, deployment)
+        return Exclusion("over_budget", f"{why} and the request has a budget")
     over = most.cost_pico_usd > limits.most_pico_usd
     return _OVER_BUDGET if over else None
 
 
-def _has_unlimited_searches(facts: CallFacts, deployment: Deployment) -> bool:
-    return facts.features.searches is None and deployment.may_search(facts.features)
+def _why_unpriced(features: Features, deployment: Deployment) -> str:
+    if name := deployment.unlisted_field(features):
+        return f"its price is unknown, as price lists have none with this {name},"
+    if features.searches is None and deployment.may_search(features):
+        return "its price is unknown, as web_search has no max_uses,"
+    return "its price is unknown"
 
 
 def _check_latency(facts: CallFacts, deployment: Deployment) -> Exclusion | None:

@@ -45,10 +45,12 @@ def expected(
     ``warmest`` the most that any deployment's cache holds. Later turns will read what this call
     writes to the cache. Its cost is therefore spread over this turn and further ones, half as many
     as were answered so far: a long conversation tends to go on, but may change its model.
+    What costs more than its listed price is ranked by that, since nothing better is known.
     """
     price = deployment.price_for(features)
     if price is None:
-        return Expected(None, None)
+        listed = deployment.price if deployment.unlisted_field(features) else None
+        return Expected(None, None, ranked=listed and listed.expected_cost(prompt, answer))
     if prompt < MIN_CACHED_TOKENS:
         cost = price.expected_cost(prompt, answer)
         return Expected(cost, cost)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from turnout.core import Features, Message, Request, strings
 from turnout.core.hosted import SOUND, has_paid_by_call, hosted, most_searches
+from turnout.core.unlisted import unlisted
 from turnout.features.files import estimate_all, text_of_file
 from turnout.features.hosted_results import hosted_results
 from turnout.features.kind import call_kind
@@ -72,6 +73,7 @@ def extract(
         # OpenAI's tools are called alike, and have no price by the piece here.
         searches=most_searches(tools) if tools and request.dialect != "responses" else 0,
         wants_audio=SOUND in (request.body.get("modalities") or ()),
+        unlisted=unlisted(request),
     )
 
 

@@ -191,7 +191,7 @@ def _as_request(fields: list[Any]) -> Request:
 
 
 # The rare features, with the values that most requests have.
-_RARE_DEFAULTS: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0, 0, False)
+_RARE_DEFAULTS: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0, 0, False, {})
 
 
 def _features(features: Features) -> list[Any]:
@@ -217,6 +217,7 @@ def _features(features: Features) -> list[Any]:
         features.answers,
         features.searches,
         features.wants_audio,
+        dict(features.unlisted),
     ]
     return [*always, *_without_defaults(rare, _RARE_DEFAULTS)]
 
@@ -225,7 +226,7 @@ def _as_features(fields: list[Any]) -> Features:
     tokens, output, turns, characters, modalities, tools, json, schema, *rare = fields
     rare += _RARE_DEFAULTS[len(rare) :]
     written, hour_cache, hosted, paid_by_call, kind, uncounted, marked, answers, *more = rare
-    searches, wants_audio = more
+    searches, wants_audio, unlisted = more
     return Features(
         input_tokens=tokens,
         output_tokens=output,
@@ -245,6 +246,7 @@ def _as_features(fields: list[Any]) -> Features:
         answers=answers,
         searches=searches,
         wants_audio=wants_audio,
+        unlisted=unlisted,
     )
 
 

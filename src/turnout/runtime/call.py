@@ -35,7 +35,8 @@ _LOG = logging.getLogger("turnout.runtime")
 class Call(Struct, kw_only=True):
     """A call under way. ``deployment`` was chosen; ``target`` is called, usually the same one.
 
-    ``exact`` says that the caller chose the model, so that it gets all settings as they are.
+    ``exact`` says that the caller chose the model, so that it gets all settings as they are,
+    ``unlisted`` that the request costs more than the model's listed price.
     ``outcome`` is there once the call has ended.
     """
 
@@ -49,6 +50,7 @@ class Call(Struct, kw_only=True):
     timeouts: Timeouts
     input_tokens: int
     exact: bool = False
+    unlisted: bool = False
     outcome: Outcome | None = None
     _started: float = field(default_factory=monotonic)
     _first_content: float | None = None
@@ -260,7 +262,7 @@ class Call(Struct, kw_only=True):
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)
-        if self._hosted and self._is_unpriced(usage):
+        if (self.unlisted or self._hosted) and self._is_unpriced(usage):
             usage = structs.replace(usage, unpriced=True)
         self.outcome = Outcome(
             decision_id=self.decision_id,
@@ -283,6 +285,8 @@ class Call(Struct, kw_only=True):
 
     def _is_unpriced(self, usage: Usage) -> bool:
         """Whether something ran there, or was made, that costs more than the usage tells."""
+        if self.unlisted and not usage.is_empty:
+            return True
         if usage.estimated and SERVER_TOOL in self._hosted:
             return True
         reported = {SOUND} if usage.audio_output else set()

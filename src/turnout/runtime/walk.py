@@ -131,6 +131,7 @@ class Walk(Struct, kw_only=True):
             catalog=self.means.rules.catalog,
             input_tokens=input_tokens(self.decision.features, deployment),
             exact=is_pinned(self.request, self.means.rules),
+            unlisted=target.unlisted_field(self.decision.features) is not None,
         )
         return self.call
 
