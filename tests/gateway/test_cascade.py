@@ -139,9 +139,25 @@ def test_a_judge_that_fails_is_asked_no_more_while_it_cools_down(fault: str) -> 
     assert {a.headers["x-turnout-model"] for a in answers} == {"acme/strong"}
     reasons = [a.headers["x-turnout-reason"] for a in answers]
     assert reasons[0] == "escalation after acme/fast rejected"
-    cools = fault not in ("f-400-filter", "f-hang")  # which say nothing of the judge's own state
+    cools = fault != "f-400-filter"  # which says nothing of the judge's own state
     assert reasons[-1].startswith("most likely to succeed, and no draft") == cools
-    assert len(asked) == (4 if not cools else 2 if fault == "f-500" else 1)
+    assert len(asked) == (4 if not cools else 2 if fault in ("f-500", "f-hang") else 1)
+
+
+def test_a_judge_that_only_judges_too_late_still_answers_when_it_is_asked_for() -> None:
+    """Its deadline may be too short; the ledger's decision says why nothing was drafted."""
+    rules = {"failures": 1, "cooldown_s": 600}
+    with cascade({**JUDGE, "deadline_s": 0.3}, health=rules) as w:
+        w.upstream.scripts["acme/judge"] = "f-hang"
+        first = w.post("/v1/chat/completions", chat())
+        del w.upstream.scripts["acme/judge"]
+        pinned = w.post("/v1/chat/completions", chat(model="judge"))
+        second = w.post("/v1/chat/completions", chat())
+        record = w.get(f"/v1/decisions/{second.headers['x-turnout-decision']}").json()
+    assert first.headers["x-turnout-reason"] == "escalation after acme/fast rejected"
+    assert (pinned.status, pinned.headers["x-turnout-model"]) == (200, "acme/judge")
+    assert "no draft could be verified" in second.headers["x-turnout-reason"]
+    assert (record["snapshot"]["late_judges"], record["snapshot"]["unavailable"]) == (["judge"], {})
 
 
 @pytest.mark.parametrize("stream", [False, True])

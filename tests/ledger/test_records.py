@@ -83,6 +83,7 @@ _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
     cached=st.dictionaries(_NAMES, st.integers(0, 200_000)),
     slow=st.dictionaries(_NAMES, st.floats(0, 1e6)),
     down=st.dictionaries(_NAMES, _CLOSED),
+    late=st.lists(_NAMES).map(tuple),
 )
 def test_any_decision_survives_its_record(
     model: str,
@@ -98,6 +99,7 @@ def test_any_decision_survives_its_record(
     slow: dict[str, float],
     down: dict[str, Exclusion],
     cached: dict[str, int],
+    late: tuple[str, ...],
     *,
     hour_cache: bool,
     marked: bool,
@@ -124,7 +126,14 @@ def test_any_decision_survives_its_record(
         strange=strange,
         predictor=predictor,
     )
-    now = Snapshot(as_of=1.25, version=9, latency_ms=slow, unavailable=down, cached_tokens=cached)
+    now = Snapshot(
+        as_of=1.25,
+        version=9,
+        latency_ms=slow,
+        unavailable=down,
+        cached_tokens=cached,
+        late_judges=late,
+    )
     decision = decide(request, features, guess, now, rules())
     record = pack(request, decision)
     assert unpack(record)[1] == decision

@@ -13,9 +13,14 @@ ALWAYS = {"confidence": 1.0, "unsafe": 0.0}
 NEVER = {"confidence": 0.0, "unsafe": 1.0}
 
 
-def hybrid(upstream: FaultyUpstream, judge: str = "acme/judge", **classifier: Any) -> Router:
+def hybrid(
+    upstream: FaultyUpstream,
+    judge: str = "acme/judge",
+    health: dict[str, Any] | None = None,
+    **classifier: Any,
+) -> Router:
     """A router that may ask ``judge``."""
-    settings = config(upstream, timeouts=PATIENT)
+    settings = config(upstream, timeouts=PATIENT, health=health or {})
     settings["models"]["judge"] = {"model": judge, "price": {"input": "0.27", "output": "0.40"}}
     settings["classifier"] = {"kind": "hybrid", "model": "judge", "deadline_s": 30, **classifier}
     return Router.from_config(settings, environ={})
@@ -114,6 +119,20 @@ def test_a_model_that_is_down_is_not_waited_for_again_and_again() -> None:
         decision = r.route(CODE)
     assert (decision.prediction.label_failure or "").startswith("not asked: cooling down")
     assert (decision.deployment, len(upstream.requests)) == ("fast", 1)
+
+
+def test_labels_that_only_come_too_late_are_not_waited_for_again_and_again() -> None:
+    """The model is not asked for some time, and answers requests all the same."""
+    rules = {"failures": 2, "cooldown_s": 600}
+    with FaultyUpstream() as upstream:
+        with hybrid(upstream, health=rules, band=ALWAYS, deadline_s=0.2) as r:
+            upstream.scripts["acme/judge"] = "f-hang"
+            failures = [r.route(CODE).prediction.label_failure for _ in range(3)]
+            del upstream.scripts["acme/judge"]
+            reply = r.chat(CODE, model="judge")
+    late = "no label within 0.2 s"
+    assert failures == [late, late, "not asked: its labels came too late"]
+    assert reply.body["model"] == "acme/judge"
 
 
 def test_the_deadline_is_half_a_second_in_a_hybrid_and_two_alone() -> None:

@@ -137,7 +137,7 @@ def _request(request: Request) -> list[Any]:
 _LIMIT_DEFAULTS: tuple[Any, ...] = (None, None, True)
 _REQUEST_DEFAULTS: tuple[Any, ...] = (1, [])
 _NO_PREDICTOR: tuple[Any, ...] = (None, None)
-_IDLE_AND_COLD: tuple[Any, ...] = ({}, {})
+_USUAL_SNAPSHOT: tuple[Any, ...] = ({}, {}, [])
 
 
 def _without_defaults(fields: list[Any], defaults: Sequence[Any]) -> list[Any]:
@@ -285,13 +285,13 @@ def _as_prediction(fields: list[Any]) -> Prediction:
 def _snapshot(snapshot: Snapshot) -> list[Any]:
     unavailable = {name: _exclusion(exclusion) for name, exclusion in snapshot.unavailable.items()}
     always = [snapshot.as_of, snapshot.version, unavailable, dict(snapshot.latency_ms)]
-    rare = [dict(snapshot.outstanding), dict(snapshot.cached_tokens)]
-    return [*always, *_without_defaults(rare, _IDLE_AND_COLD)]
+    rare = [dict(snapshot.outstanding), dict(snapshot.cached_tokens), list(snapshot.late_judges)]
+    return [*always, *_without_defaults(rare, _USUAL_SNAPSHOT)]
 
 
 def _as_snapshot(fields: list[Any]) -> Snapshot:
     as_of, version, unavailable, latency_ms, *rest = fields
-    outstanding, cached_tokens = *rest, *_IDLE_AND_COLD[len(rest) :]
+    outstanding, cached_tokens, late_judges = *rest, *_USUAL_SNAPSHOT[len(rest) :]
     return Snapshot(
         as_of=as_of,
         version=version,
@@ -299,6 +299,7 @@ def _as_snapshot(fields: list[Any]) -> Snapshot:
         latency_ms=latency_ms,
         outstanding=outstanding,
         cached_tokens=cached_tokens,
+        late_judges=tuple(late_judges),
     )
 
 

@@ -31,7 +31,8 @@ class Cascade:
 
     Nothing is drafted that could not be verified: with ``needs_schema`` only requests for JSON or
     tool calls are, since a schema can verify nothing else; while ``judge``, the deployment that
-    verifies, takes no call, none are; and only ``drafting`` deployments draft, None means all.
+    verifies, takes no call or judges too late, none are; and only ``drafting`` deployments draft,
+    None means all.
     """
 
     steps: int = 3
@@ -61,7 +62,8 @@ class Cascade:
             by_quality = [*sorted(passing, key=cost_of), *others]
         features = situation.features
         unverifiable = self.needs_schema and not (features.needs_json or features.needs_tools)
-        judge_is_up = self.judge not in situation.snapshot.unavailable
+        now = situation.snapshot
+        judge_is_up = self.judge not in now.unavailable and self.judge not in now.late_judges
         may_draft = limits.drafts and judge_is_up and not unverifiable
         steps = _ordered_steps(by_quality, self.steps if may_draft else 1, self.drafting)
         rest = [c for c in by_quality if c not in steps]

@@ -21,6 +21,7 @@ from turnout.runtime.budgets import budgets_of
 from turnout.runtime.caches import Caches
 from turnout.runtime.classifier_setup import LabelModel, classifier_of, label_model_of
 from turnout.runtime.health import Health, HealthRules
+from turnout.runtime.lateness import Lateness
 from turnout.runtime.means import Means
 from turnout.runtime.policy_setup import knobs_of, policy_of, verifier_of
 
@@ -68,13 +69,15 @@ def assemble(
     stand_in = stand_in_for(catalog)
     with errors_at(config, "policy", "bundle"):
         success = open_bundle(config.policy.bundle) if config.policy.bundle else None
+    health_rules = HealthRules(**config.health.model_dump())
     means = Means(
         rules=_rulebook(config, catalog, classifier, success),
         backends=Backends(),
         timeouts=Timeouts(**config.timeouts.model_dump(exclude={"hold_s"})),
         retries=RetryRules(**config.retries.model_dump()),
         recorder=_recorder(config, environ, recorder, catalog_of_all, stand_in),
-        health=_health(config, catalog, success),
+        health=_health(health_rules, catalog, success),
+        lateness=Lateness(health_rules),
         stand_in=stand_in,
         verifier=verifier_of(config, catalog, stand_in),
         caches=_caches(config, catalog, stand_in),
@@ -124,9 +127,9 @@ def _caches(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Ca
     return Caches(catalog.deployments) if is_on else None
 
 
-def _health(config: Config, catalog: Catalog, success: Bundle | None) -> Health:
+def _health(rules: HealthRules, catalog: Catalog, success: Bundle | None) -> Health:
     """The health before any call: no failures, and latencies as in the bundle's tables."""
-    health = Health(catalog.deployments, HealthRules(**config.health.model_dump()))
+    health = Health(catalog.deployments, rules)
     known = success.catalogue if success else {}
     health.latencies.prior = {
         d.id: known[d.model]["latency_ms"]

@@ -236,6 +236,7 @@ class Engine:
             latency_ms=self._latencies(request),
             outstanding=outstanding(self._rules.balance, self._parts.means.health),
             cached_tokens=self._cached(read),
+            late_judges=self._parts.means.lateness.closed("verifier"),
         )
         return decide(request, read.features, read.prediction, now, self._rules)
 

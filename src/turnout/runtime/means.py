@@ -17,6 +17,7 @@ from turnout.runtime.backends import Backends
 from turnout.runtime.caches import Caches
 from turnout.runtime.cohort import Cohort
 from turnout.runtime.health import Health
+from turnout.runtime.lateness import Lateness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +69,9 @@ class Verifier(Protocol):
 class Means:
     """What is needed to carry out a decision.
 
-    ``stand_in`` answers in place of every deployment, if there is one. ``caches`` knows what
-    prompt caches hold, None if that is not to be used. ``listeners`` are called with the outcome of
-    every call.
+    ``lateness`` knows who is not asked for labels or verdicts now. ``stand_in`` answers in place of
+    every deployment, if there is one. ``caches`` knows what prompt caches hold, None if that is not
+    to be used. ``listeners`` are called with the outcome of every call.
     """
 
     rules: Rulebook
@@ -79,6 +80,7 @@ class Means:
     retries: RetryRules
     recorder: Recorder
     health: Health
+    lateness: Lateness = field(default_factory=Lateness)
     stand_in: Deployment | None = None
     verifier: Verifier | None = None
     cohort: Cohort = field(default_factory=Cohort)

@@ -160,9 +160,12 @@ class Reader:
         label_model = self.parts.label_model
         if label_model is None or not label_model.is_wanted_for(local, self._rules.safety):
             return local, ()
-        exclusion = self.parts.unavailable_now().get(label_model.deployment.id)
-        if exclusion:
-            return combine(local, None, f"not asked: {exclusion}"), ()
+        ident = label_model.deployment.id
+        why_not: object = self.parts.unavailable_now().get(ident)
+        if why_not is None and ident in self.parts.means.lateness.closed("classifier"):
+            why_not = "its labels came too late"
+        if why_not is not None:
+            return combine(local, None, f"not asked: {why_not}"), ()
         label, failure, outcome = await request_label(request, label_model, self.parts.means)
         return combine(local, label, failure), (outcome,) if outcome else ()
 
