@@ -50,7 +50,8 @@ def expected(
     price = deployment.price_for(features)
     if price is None:
         listed = deployment.price if deployment.unlisted_field(features) else None
-        return Expected(None, None, ranked=listed and listed.expected_cost(prompt, answer))
+        ranked = None if listed is None else listed.expected_cost(prompt, answer)
+        return Expected(None, None, ranked=ranked)
     if prompt < MIN_CACHED_TOKENS:
         cost = price.expected_cost(prompt, answer)
         return Expected(cost, cost)
