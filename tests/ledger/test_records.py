@@ -227,7 +227,9 @@ def test_what_few_requests_have_is_in_the_record(
         unlisted={"openai": "service_tier"} if paid else {},
     )
     decision = structs.replace(decided(make_request(1)), features=features)
-    assert unpack(pack(make_request(1), decision))[1] == decision
+    asked = structs.replace(make_request(1), models=("fast", "coder") if paid else ())
+    again, found = unpack(pack(asked, decision))
+    assert (again.models, found) == (asked.models, decision)
 
 
 def test_a_record_is_small() -> None:

@@ -31,6 +31,7 @@ _CONTENT_TYPES = (str, list, tuple)
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 # The largest count of tokens or answers: more than any model writes, and within any number format.
 _MOST_TOKENS = 10**9
+MOST_MODELS = 100
 
 
 class Constraints(Struct, frozen=True, kw_only=True):
@@ -61,7 +62,8 @@ class Request(Struct, frozen=True, kw_only=True):
     ``tracestate``. ``caller`` is who asks, by the key that the gateway was given. ``left_out``
     names settings that the model was found to refuse, so that no codec may add them. ``body_bytes``
     is the length of the body as it came, 0 where it did not come as bytes. ``kind`` is the caller's
-    own word for what the call is for.
+    own word for what the call is for. ``models`` are further models that may answer: in their order
+    if ``model`` names a model, else they are all that may be chosen.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Request(Struct, frozen=True, kw_only=True):
     left_out: frozenset[str] = frozenset()
     body_bytes: int = 0
     kind: CallKind | None = None
+    models: tuple[str, ...] = ()
 
     @property
     def messages(self) -> Sequence[Message]:
@@ -107,6 +110,31 @@ class Request(Struct, frozen=True, kw_only=True):
         """How many answers the caller asks for."""
         wanted = self.body.get("n")
         return wanted if isinstance(wanted, int) and wanted > 1 else 1
+
+
+def asked_models(model: object, models: object = None) -> tuple[str, tuple[str, ...]]:
+    """A body's ``model`` and ``models`` as the name to route by and the further models.
+
+    Without ``model`` it is the first of ``models``, and auto without either. Raises InvalidRequest.
+    Source: openrouter.ai/docs/features/model-routing.
+    """
+    if model is not None and not _is_name(model):
+        raise InvalidRequest(f"model is {model!r}; use {AUTO!r} or a model's name", field="model")
+    if models is None:
+        return str(model or AUTO), ()
+    names = models if isinstance(models, _LIST_TYPES) and not isinstance(models, str) else (None,)
+    if not all(map(_is_name, names)):
+        raise InvalidRequest(f"models is {models!r}; give a list of models' names", field="models")
+    if len(names) > MOST_MODELS:
+        raise InvalidRequest(
+            f"models has {len(names)} names; give at most {MOST_MODELS}", field="models"
+        )
+    first, *others = dict.fromkeys([model or next(iter(names), AUTO), *names])
+    return first, tuple(others)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def json_object(body: object) -> Body:

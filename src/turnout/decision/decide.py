@@ -69,7 +69,7 @@ def decide(
 ) -> Decision:
     """The plan for ``request``, with every candidate and its reason.
 
-    A request that names a model has no other candidate. There are no routes when the request is
+    A request that names models has no other candidate. There are no routes when the request is
     blocked, or when no deployment can take it. Raises InvalidRequest for a model that does not
     exist, and for hosted tools that no candidate could run.
     """
@@ -168,31 +168,42 @@ def _policy_and_deployments(
     request: Request, rules: Rulebook
 ) -> tuple[Policy, Iterable[Deployment]]:
     """The policy that the request asks for, and the deployments it may choose from."""
-    name, every = request.model, rules.catalog.deployments.values()
-    if name == AUTO or name in rules.intents:
-        return rules.policy, every
-    if name in rules.policies:
-        return rules.policies[name], every
-    deployment = rules.catalog.find(name)
+    name, catalog = request.model, rules.catalog
+    models = tuple([_configured_name(other, "models", catalog) for other in request.models])
+    if is_pinned(request, rules):
+        models = (_configured_name(name, "model", catalog), *models)
+        policy: Policy = _fixed_policy(models)
+    else:
+        intended = name == AUTO or name in rules.intents
+        policy = rules.policy if intended else rules.policies[name]
+    if not models:
+        return policy, catalog.deployments.values()
+    return policy, [d for model in dict.fromkeys(models) for d in catalog.deployments_of(model)]
+
+
+def _configured_name(name: str, field: str, catalog: Catalog) -> str:
+    """The configured name of the model that the request's field calls ``name``."""
+    deployment = catalog.find(name)
     if deployment is None:
-        raise InvalidRequest(f"model {name!r} {_why_not_found(name, rules.catalog)}", field="model")
-    model = deployment.configured_name
-    return _fixed_policy(model), rules.catalog.deployments_of(model)
+        why = _why_not_found(name, field, catalog)
+        raise InvalidRequest(f"model {name!r} {why}", field=field)
+    return deployment.configured_name
 
 
-def _why_not_found(name: str, catalog: Catalog) -> str:
-    """Why no model with this name can answer, and what to do."""
+def _why_not_found(name: str, field: str, catalog: Catalog) -> str:
+    """Why no model with this name can answer, and what to put into the request's field."""
     other = Catalog(deployments=catalog.others).find(name)
     if other is not None:
         return f"is for {other.card.kind}, not for answers; call it at /v1/embeddings"
     near = catalog.nearest(name)
     hint = f"did you mean {near!r}? " if near else ""
-    return f"is not configured; {hint}use {AUTO!r} to let the router choose"
+    use = f"use {AUTO!r} to let the router choose" if field == "model" else "name models alone"
+    return f"is not configured; {hint}{use}"
 
 
 @lru_cache(maxsize=1024)
-def _fixed_policy(model: str) -> Fixed:
-    return Fixed(deployment=model)
+def _fixed_policy(models: tuple[str, ...]) -> Fixed:
+    return Fixed(deployment=models[0], fallbacks=models[1:])
 
 
 def _served_intent(

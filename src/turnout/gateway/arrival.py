@@ -51,6 +51,7 @@ class Arrival(Struct, kw_only=True):
             native=inbound.native,
             dialect=dialect.name,
             model=inbound.model,
+            models=inbound.models,
             constraints=constraints_of(self.headers, self.caller.models),
             session=session_of(self.headers),
             tenant=self.caller.tenant,

@@ -7,6 +7,7 @@ from typing import Any
 
 from turnout import __version__
 from turnout.core.feedback import LONGEST_METRIC, MOST_VALUE, SOURCES
+from turnout.core.request import MOST_MODELS
 from turnout.gateway.idempotency import MOST_CHARACTERS, PATHS, ROTATE
 from turnout.gateway.openapi_answers import SCHEMAS, an_object, responses
 from turnout.gateway.openapi_headers import parameters
@@ -28,7 +29,13 @@ _MODEL = {
     "default": "auto",
     "description": "auto, an intent, a policy, or a model, which bypasses routing",
 }
-_COMMON = {"model": _MODEL, "stream": {"type": "boolean"}}
+_MODELS = {
+    "type": "array",
+    "maxItems": MOST_MODELS,
+    "items": {"type": "string", "minLength": 1},
+    "description": "models to try in order, or with auto those to choose among",
+}
+_COMMON = {"model": _MODEL, "models": _MODELS, "stream": {"type": "boolean"}}
 _WITH_MESSAGES = {"messages": {"type": "array", "minItems": 1, "items": _CHAT_MESSAGE}}
 _CAP = {"max_tokens": {"type": "integer", "minimum": 1}}
 _TOOLS = {"tools": {"type": "array", "items": {"type": "object"}}}

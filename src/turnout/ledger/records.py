@@ -129,13 +129,15 @@ def _request(request: Request) -> list[Any]:
         request.session,
         request.tenant,
         dict(request.tags),
-        *_without_defaults([request.choices, _caller_names(request)], _REQUEST_DEFAULTS),
+        *_without_defaults(
+            [request.choices, _caller_names(request), list(request.models)], _REQUEST_DEFAULTS
+        ),
     ]
 
 
 # What few requests have, with the values of those that lack it.
 _LIMIT_DEFAULTS: tuple[Any, ...] = (None, None, True)
-_REQUEST_DEFAULTS: tuple[Any, ...] = (1, [])
+_REQUEST_DEFAULTS: tuple[Any, ...] = (1, [], [])
 _NO_PREDICTOR: tuple[Any, ...] = (None, None)
 _USUAL_SNAPSHOT: tuple[Any, ...] = ({}, {}, [])
 
@@ -164,7 +166,7 @@ def _as_request(fields: list[Any]) -> Request:
     id_, model, cap, limits, session, tenant, tags, *rare = fields
     cost, latency, quality, allow, deny, *bounds = list(limits)
     most_pico_usd, most_tokens, drafts = [*bounds, *_LIMIT_DEFAULTS[len(bounds) :]]
-    choices, names = [*rare, *_REQUEST_DEFAULTS[len(rare) :]]
+    choices, names, models = [*rare, *_REQUEST_DEFAULTS[len(rare) :]]
     options = {"max_tokens": cap, "n": choices if choices > 1 else None}
     return Request(
         id=id_,
@@ -187,6 +189,7 @@ def _as_request(fields: list[Any]) -> Request:
         tenant=tenant,
         caller=_as_caller(names),
         tags=tags,
+        models=tuple(models),
     )
 
 

@@ -220,8 +220,9 @@ class Engine:
     def _resolved(self, request: Request) -> Request:
         """The request with the name that its alias stands for, and tagged for balancing."""
         aliases = self._parts.config.aliases
-        if aliases and request.model in aliases:
-            request = structs.replace(request, model=aliases[request.model])
+        if aliases and not aliases.keys().isdisjoint((request.model, *request.models)):
+            meant = [aliases.get(name, name) for name in (request.model, *request.models)]
+            request = structs.replace(request, model=meant[0], models=tuple(meant[1:]))
         return with_signer(request, self._rules)
 
     async def _release_holds(self, request: Request) -> None:

@@ -10,13 +10,13 @@ from numbers import Real
 from typing import Any
 
 from turnout.core import (
-    AUTO,
     CALL_KINDS,
     CallKind,
     Constraints,
     InvalidRequest,
     Message,
     Request,
+    asked_models,
     check_body,
 )
 from turnout.runtime.ids import new_id
@@ -35,8 +35,8 @@ def request_of(
     """The request for a text, a list of messages or a whole body; a Request is returned as it is.
 
     ``params`` are further fields of the body. ``model`` wins over the body's own; without either it
-    is ``auto``. ``kind`` says what the call is for, if the body does not show it.
-    Raises InvalidRequest.
+    is the first of the body's ``models``, else ``auto``. ``kind`` says what the call is for, if the
+    body does not show it. Raises InvalidRequest.
     """
     if isinstance(prompt, Request):
         return prompt
@@ -52,14 +52,15 @@ def request_of(
     if isinstance(bias := body.get("logit_bias"), Mapping):
         body["logit_bias"] = {str(token): value for token, value in bias.items()}
     check_body(body)
-    model_name = model or body.get("model") or AUTO
-    if not isinstance(model_name, str):
-        raise InvalidRequest(
-            f"model is {model_name!r}; use {AUTO!r} or a model's name", field="model"
-        )
-    body.pop("model", None)
+    own, models = body.pop("model", None), body.pop("models", None)
+    model, models = asked_models(model or own or None, models)
     return Request(
-        id=new_id(), body=body, model=model_name, constraints=_limits(constraints), kind=kind
+        id=new_id(),
+        body=body,
+        model=model,
+        models=models,
+        constraints=_limits(constraints),
+        kind=kind,
     )
 
 

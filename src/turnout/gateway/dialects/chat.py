@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import AUTO, Body, Chunk, Dialect, InvalidRequest, Usage, check_body
+from turnout.core import Body, Chunk, Dialect, InvalidRequest, Usage, asked_models, check_body
 from turnout.gateway.dialects import sse
 from turnout.gateway.dialects.protocol import About, Inbound
 from turnout.gateway.problem import Problem
@@ -36,8 +36,10 @@ class Chat(OpenAIDialect):
         options = body.get("stream_options")
         if options is not None and not isinstance(options, Mapping):
             raise InvalidRequest("stream_options must be an object", field="stream_options")
+        model, models = asked_models(body.pop("model", None), body.pop("models", None))
         return Inbound(
-            model=asked_model(body.pop("model", None)),
+            model=model,
+            models=models,
             stream=flag(body.pop("stream", None), "stream"),
             include_usage=bool((options or {}).get("include_usage")),
             body=body,
@@ -114,15 +116,6 @@ def error_object(problem: Problem) -> dict[str, Any]:
 def first_choice(raw: Body) -> Mapping[str, Any]:
     """The first choice in a chat answer or event; empty if that is not in it."""
     return next((choice for choice in raw.get("choices") or () if not choice.get("index")), {})
-
-
-def asked_model(value: object) -> str:
-    """The model that the caller named. Raises InvalidRequest."""
-    if value is None:
-        return AUTO
-    if not isinstance(value, str) or not value:
-        raise InvalidRequest(f"model is {value!r}; use {AUTO!r} or a model's name", field="model")
-    return value
 
 
 def flag(value: object, name: str) -> bool:

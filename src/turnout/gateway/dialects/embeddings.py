@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from turnout.core import Chunk, Dialect, InvalidRequest, json_object
+from turnout.core import Chunk, Dialect, InvalidRequest, asked_models, json_object
 from turnout.core.vectors import in_encoding
-from turnout.gateway.dialects.chat import OpenAIDialect, asked_model
+from turnout.gateway.dialects.chat import OpenAIDialect
 from turnout.gateway.dialects.protocol import About, Inbound, StreamWriter
 
 MOST_INPUTS = 2048
@@ -35,7 +35,13 @@ class Embeddings(OpenAIDialect):
                 f"encoding_format is {form!r}; use one of {', '.join(_FORMS)}",
                 field="encoding_format",
             )
-        return Inbound(body=body, model=asked_model(body.pop("model", None)), stream=False)
+        model, others = asked_models(body.pop("model", None), body.pop("models", None))
+        if others:
+            raise InvalidRequest(
+                "models names several models, whose vectors cannot be compared; give one model",
+                field="models",
+            )
+        return Inbound(body=body, model=model, stream=False)
 
     def whole(self, chunk: Chunk, about: About) -> bytes:
         """A list of embeddings, in the form that the caller asked for."""

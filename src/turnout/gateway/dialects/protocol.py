@@ -16,7 +16,8 @@ class Inbound(Struct, frozen=True, kw_only=True):
 
     ``native`` is None where the request came as chat completions. ``include_usage`` says that a
     streamed answer ends with its usage. ``follows`` is the id of the earlier answer that the
-    request named; the body already contains that answer's conversation.
+    request named; the body already contains that answer's conversation. ``models`` are further
+    models that may answer.
     """
 
     body: Body
@@ -25,6 +26,7 @@ class Inbound(Struct, frozen=True, kw_only=True):
     native: Body | None = None
     include_usage: bool = True
     follows: str | None = None
+    models: tuple[str, ...] = ()
 
 
 class About(Struct, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ Invariant: a value of the wrong type raises InvalidRequest.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from turnout.core import Body, InvalidRequest, check_body, json_object
-from turnout.gateway.dialects.chat import asked_model, flag
+from turnout.core import Body, InvalidRequest, asked_models, check_body, json_object
+from turnout.gateway.dialects.chat import flag
 from turnout.gateway.dialects.protocol import Inbound
 
 
@@ -17,6 +17,9 @@ def inbound(payload: object, chat_body: Callable[[Mapping[str, Any]], Body]) -> 
     Without ``model`` it is auto.
     """
     native = json_object(payload)
+    model, models = asked_models(native.get("model"), native.get("models"))
+    if "models" in native:
+        native = {name: value for name, value in native.items() if name != "models"}
     try:
         body = check_body(chat_body(native))
     except (AttributeError, LookupError, TypeError) as error:
@@ -24,7 +27,8 @@ def inbound(payload: object, chat_body: Callable[[Mapping[str, Any]], Body]) -> 
     return Inbound(
         body=body,
         native=native,
-        model=asked_model(native.get("model")),
+        model=model,
+        models=models,
         stream=flag(native.get("stream"), "stream"),
     )
 
