@@ -145,10 +145,11 @@ class PolicySection(Section):
     ``bundle`` is the folder of a success predictor; ``quality`` a share of the best single model's
     quality, ``lost`` a share of requests that may lose quality, ``per_usd`` and ``per_second`` the
     quality that a dollar and a second of waiting are worth, ``weights`` the shares of ``weighted``
-    by model. ``steady`` is the margin by which ``cheapest_above_quality`` prefers the usual model
-    on strange prompts. ``output_quantile`` is the quantile of an answer's predicted length that
-    counts for its expected cost. ``prompt_caches: off`` counts every prompt as uncached. ``steps``
-    and ``verify`` are those of a cascade; ``rules`` come before the policy named ``otherwise``.
+    by model, and ``split`` what is drawn for them. ``steady`` is the margin by which
+    ``cheapest_above_quality`` prefers the usual model on strange prompts. ``output_quantile`` is
+    the quantile of an answer's predicted length that counts for its expected cost. ``prompt_caches:
+    off`` counts every prompt as uncached. ``steps`` and ``verify`` are those of a cascade;
+    ``rules`` come before the policy named ``otherwise``.
     """
 
     name: PolicyName = "intent_map"
@@ -161,6 +162,7 @@ class PolicySection(Section):
     per_usd: Weight = 0.0
     per_second: Weight = 0.0
     weights: dict[str, Weight] = {}
+    split: Literal["session", "request"] = "session"
     prompt_caches: Annotated[Literal["priced", "off"], BeforeValidator(off_if_false)] = "priced"
     steps: Annotated[int, Field(ge=1, le=10)] = 3
     verify: VerifySection | None = None

@@ -8,15 +8,14 @@ replacement after Efraimidis and Spirakis (2006).
 This module does not know clocks, health or the network.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from msgspec import structs
 
-from turnout.core import Candidate, Request
-from turnout.policies import Policy, Score, Situation, draw
+from turnout.core import Candidate
+from turnout.policies import Policy, Score, Situation, weighted_draw
 
 SIGNED_BY = "signed_by"
 
@@ -62,7 +61,7 @@ class Balance:
         if group is None or len(candidates) == 1:
             return list(candidates)
         request, outstanding = situation.request, situation.snapshot.outstanding
-        signed_by = request.tags.get(SIGNED_BY)
+        signed_by, chance = request.tags.get(SIGNED_BY), request.session or request.id
 
         def sort_key(candidate: Candidate) -> tuple[bool, int, float, float]:
             ident, weight = candidate.deployment, group.weights[candidate.deployment]
@@ -70,7 +69,7 @@ class Balance:
             # Only the deployment that signed a thought can read it, and only the one that answered
             # the conversation's last turn has the prompt in its cache.
             affinity = (ident != signed_by, -candidate.cache_read_tokens)
-            return *affinity, load, _weighted_draw(request, ident, weight)
+            return *affinity, load, weighted_draw(chance, f"deployment {ident}", weight)
 
         return sorted(candidates, key=sort_key)
 
@@ -99,9 +98,3 @@ class Balance:
                 )
             )
         return found
-
-
-def _weighted_draw(request: Request, ident: str, weight: float) -> float:
-    """A random number to sort by; each deployment has the lowest as often as its weight says."""
-    number = draw(request.session or request.id, f"deployment {ident}")
-    return -math.log(1.0 - number) / weight

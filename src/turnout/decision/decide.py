@@ -1,6 +1,6 @@
 """The one place that chooses: a pure function from a request and rules to an explained plan.
 
-Invariant: equal arguments give an equal decision; chance is a hash of the request's id.
+Invariant: equal arguments give an equal decision; chance is a hash of the request's id or session.
 This module does not know clocks, the network, storage or learned classifiers.
 """
 

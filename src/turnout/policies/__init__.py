@@ -4,7 +4,7 @@ from turnout.policies.baselines import Cheapest, Fixed, Random, Strongest
 from turnout.policies.cascade import Cascade
 from turnout.policies.intent_map import IntentMap
 from turnout.policies.predicted import CheapestAboveQuality, Utility
-from turnout.policies.protocol import Policy, Score, Situation, draw, in_order
+from turnout.policies.protocol import Policy, Score, Situation, draw, in_order, weighted_draw
 from turnout.policies.rules import Rule, Rules
 from turnout.policies.weighted import Weighted
 
@@ -25,4 +25,5 @@ __all__ = [
     "Weighted",
     "draw",
     "in_order",
+    "weighted_draw",
 ]

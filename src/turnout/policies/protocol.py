@@ -6,6 +6,7 @@ This module does not know classifiers' classes, clocks or I/O.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -35,6 +36,14 @@ def draw(ident: str, salt: str) -> float:
     """A number for ``ident``, uniform in [0, 1), and another one for every ``salt``."""
     digest = hashlib.sha256(f"{ident}\n{salt}".encode()).hexdigest()
     return int(digest[:13], 16) / 16**13
+
+
+def weighted_draw(ident: str, salt: str, weight: float) -> float:
+    """A number to sort by: of several, with a salt each, the lowest is one as often as it weighs.
+
+    Leaving one out changes nothing about the order of the others.
+    """
+    return -math.log(1.0 - draw(ident, salt)) / weight
 
 
 class Score(Struct, frozen=True):

@@ -1,21 +1,29 @@
-"""A weighted split: each deployment gets its share of the requests at random."""
+"""A weighted split: each deployment gets its share of the sessions, or of the requests, at random.
+
+Source: weighted order without replacement after Efraimidis and Spirakis (2006).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from turnout.core import Candidate, Ref
-from turnout.policies.protocol import Score, Situation
+from turnout.policies.protocol import Score, Situation, weighted_draw
+
+Split = Literal["session", "request"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighted:
     """``weights`` by deployment, not all zero.
 
-    Deployments that cannot take a request leave their share to the others, which are also the
-    fallbacks, in the order of their weights.
+    With ``split`` by ``session`` the requests of a session stay together; those without a session
+    are drawn one by one. Deployments that cannot take a request leave their share to the others,
+    which are also the fallbacks, in the order drawn; what they had anyway stays theirs.
     """
 
     weights: Mapping[str, float]
+    split: Split = "session"
 
     @property
     def ref(self) -> Ref:
@@ -24,27 +32,22 @@ class Weighted:
         return Ref(name="weighted", digest=listed)
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
-        """The drawn candidate first; propensities are the weights' shares."""
-        kept = [c for c in candidates if self.weights.get(c.deployment, 0.0) > 0]
-        total = sum(self.weights[c.deployment] for c in kept)
-        shares = {c.deployment: self.weights[c.deployment] / total for c in kept}
-        chosen = _drawn(shares, situation.draw("weighted"))
+        """The candidates in the order drawn; propensities are the weights' shares."""
+        request = situation.request
+        chance = (request.session if self.split == "session" else None) or request.id
+        weights = {c.deployment: self.weights.get(c.deployment, 0.0) for c in candidates}
+        drawn = sorted(
+            (weighted_draw(chance, f"weighted {name}", weight), name)
+            for name, weight in weights.items()
+            if weight > 0
+        )
+        total = sum(weights.values())
         return [
             Score(
                 deployment=name,
-                value=1.0 + (name == chosen) + share,
-                propensity=share,
-                reason="drawn" if name == chosen else "fallback",
+                value=1.0 / (1 + place),
+                propensity=weights[name] / total,
+                reason="fallback" if place else "drawn",
             )
-            for name, share in shares.items()
+            for place, (_, name) in enumerate(drawn)
         ]
-
-
-def _drawn(shares: Mapping[str, float], draw: float) -> str | None:
-    below = 0.0
-    for name, share in shares.items():
-        below += share
-        if draw < below:
-            return name
-    # Rounding can leave the shares a hair below 1.
-    return [*shares][-1] if shares else None

@@ -42,7 +42,7 @@ def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | Non
         "strongest": lambda: Strongest(order=tuple(d.id for d in catalog.by_strength())),
         "cheapest_above_quality": lambda: _cheapest_above_quality(config, success),
         "utility": lambda: Utility(per_usd=rule.per_usd, per_second=rule.per_second),
-        "weighted": lambda: Weighted(weights=rule.weights),
+        "weighted": lambda: Weighted(weights=rule.weights, split=rule.split),
         "cascade": lambda: _cascade(config, catalog),
         "rules": lambda: Rules(
             rules=_rules(config), otherwise=policy_of(config, catalog, rule.otherwise, success)
