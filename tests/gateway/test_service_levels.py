@@ -30,6 +30,8 @@ def asked(path: str, **more: Any) -> dict[str, Any]:
         (CHAT, "openai", {"plugins": []}, True),
         (CHAT, "openai", {"search_parameters": {"mode": "auto"}}, False),
         (CHAT, "openai", {"search_parameters": {"mode": "off"}}, True),
+        (CHAT, "openai", {"modalities": ["text", "image"]}, False),
+        (CHAT, "openai", {"modalities": ["text"]}, True),
         (RESPONSES, "openai", {"service_tier": "priority"}, False),
         (MESSAGES, "anthropic", {"speed": "fast"}, False),
         (MESSAGES, "anthropic", {"inference_geo": "us"}, False),

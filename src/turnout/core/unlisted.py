@@ -8,7 +8,8 @@ openrouter.ai/docs/features/web-search (plugins); docs.x.ai/docs/guides/live-sea
 This module does not know prices.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from turnout.core.request import Family, Request
 
@@ -23,8 +24,14 @@ _USUAL: Mapping[str, frozenset[object]] = {
     "speed": frozenset({"standard"}),
     "inference_geo": frozenset({"global"}),
 }
-# Of chat completions, the fields that add searches and other work by the piece.
-_PAID_WORK = ("web_search_options", "plugins", "search_parameters")
+# Of chat completions, the fields that add searches and other work by the piece, with the values
+# that add none. Sound has a price of its own; pictures have not.
+_PAID_WORK: Mapping[str, Callable[[Any], bool]] = {
+    "web_search_options": lambda _: False,
+    "plugins": lambda plugins: plugins == [],
+    "search_parameters": lambda search: isinstance(search, Mapping) and search.get("mode") == "off",
+    "modalities": lambda kinds: isinstance(kinds, list) and "image" not in kinds,
+}
 _NAMES = frozenset({*_USUAL, *_PAID_WORK})
 _NOTHING: Mapping[str, str] = {}
 
@@ -46,12 +53,7 @@ def _fields(
         if value is not None and not (isinstance(value, str) and value in usual):
             yield name, families
     if request.dialect == "chat":
-        for name in _PAID_WORK:
+        for name, adds_none in _PAID_WORK.items():
             value = body.get(name)
-            if value is not None and value != [] and not _is_off(value):
+            if value is not None and not adds_none(value):
                 yield name, _CHAT
-
-
-def _is_off(value: object) -> bool:
-    """Whether xAI's search is turned off by its mode."""
-    return isinstance(value, Mapping) and value.get("mode") == "off"
