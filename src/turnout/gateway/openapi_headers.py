@@ -56,7 +56,10 @@ _ANSWER_HEADERS: dict[str, tuple[Schema, str]] = {
     "x-turnout-reason": (_TEXT, "why this model"),
     "x-turnout-cost-usd": (_USD, "what was paid for all attempts"),
     "x-turnout-expected-cost-usd": (_USD, "in a stream, whose cost is not known yet"),
-    "x-turnout-attempts": ({"type": "integer", "minimum": 0}, "the calls made for the answer"),
+    "x-turnout-attempts": (
+        {"type": "integer", "minimum": 0},
+        "the calls made for the answer, retries included",
+    ),
     "x-turnout-left-out": (_TEXT, "the fields of the request that the model was not told"),
     "x-turnout-cache": ({"const": "hit"}, "the answer is a kept one and cost nothing"),
 }
