@@ -55,6 +55,52 @@ def test_a_model_is_found_by_its_name_and_by_its_id() -> None:
         assert (told["type"], told["error"]["type"]) == ("error", "not_found_error")
 
 
+def test_the_list_of_models_has_pages_for_clients_of_anthropic() -> None:
+    """Forwards and backwards every entry comes once; OpenAI's clients get one list."""
+    anthropic = {"anthropic-version": "2023-06-01"}
+    with world(ledger="off") as w:
+
+        def page(query: str) -> Any:
+            return w.get(f"/v1/models?{query}", anthropic).json()
+
+        everything = w.get("/v1/models", anthropic).json()
+        ids = [model["id"] for model in everything["data"]]
+        assert w.get("/v1/models?limit=2").json() == everything
+        assert page("limit=1000") == page(f"limit={len(ids)}") == everything
+        forwards, found = list[str](), page("limit=2")
+        while found["has_more"]:
+            assert (found["first_id"], found["last_id"]) == tuple(m["id"] for m in found["data"])
+            forwards += [model["id"] for model in found["data"]]
+            found = page(f"limit=2&after_id={found['last_id']}")
+        assert forwards + [model["id"] for model in found["data"]] == ids
+        assert page(f"after_id={ids[-1]}") == {**everything, "data": [], "first_id": None} | {
+            "last_id": None
+        }
+        back = page(f"limit=2&before_id={ids[3]}")
+        assert ([m["id"] for m in back["data"]], back["has_more"]) == (ids[1:3], True)
+        back = page(f"before_id={ids[1]}")
+        assert ([m["id"] for m in back["data"]], back["has_more"]) == (ids[:1], False)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("limit=0", "limit is '0'; use a whole number from 1 to 1000"),
+        ("limit=1001", "limit is '1001'; use"),
+        ("limit=two", "limit is 'two'; use"),
+        ("after_id=nobody", "after_id is 'nobody', which is not in the list"),
+        ("before_id=no%FFbody", "before_id is"),
+        ("after_id=fast&before_id=strong", "send after_id or before_id, not both"),
+    ],
+)
+def test_a_page_that_cannot_be_is_refused_in_words_of_its_caller(query: str, says: str) -> None:
+    """In Anthropic's shape, with the field and what to send."""
+    with world(ledger="off") as w:
+        answer = w.get(f"/v1/models?{query}", {"anthropic-version": "2023-06-01"})
+    assert (answer.status, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert says in answer.json()["error"]["message"]
+
+
 def test_an_alias_is_what_it_stands_for() -> None:
     """A client's fixed model name can mean auto, a policy or a model."""
     with world(aliases={"gpt-4o": "auto", "cheap": "cheapest", "mine": "strong"}) as w:

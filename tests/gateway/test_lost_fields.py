@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.world import Answer, World, world
+from tests.gateway.world import Answer, World, chat, world
 
 PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
 FAMILIES = ["openai", "openai-responses", "anthropic"]
@@ -356,3 +356,13 @@ def test_an_answer_begun_ends_in_no_blank_where_that_is_refused(dialect: str) ->
         assert answer.status == 200
         last = body["messages"][-1]["content"]
         assert (last if dialect == "messages" else last[0]["text"]) == "It is"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_cannot_be_told_is_no_attempt(*, stream: bool) -> None:
+    """Nothing was sent to it, and the reason says why another one answers."""
+    with world(speaks={"fast": "anthropic"}, ledger="off") as w:
+        answer = w.post(PATHS["chat"], chat(stop=[" "], stream=stream))
+        assert (answer.status, len(w.upstream.requests)) == (200, 1)
+    assert answer.headers["x-turnout-attempts"] == "1"
+    assert answer.headers["x-turnout-reason"].endswith("after acme/fast invalid_request")

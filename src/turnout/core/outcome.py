@@ -87,3 +87,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     def is_answer(self) -> bool:
         """Whether the call was to answer, rather than to label the request or to verify a draft."""
         return self.route.role not in ("classifier", "verifier")
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether there was a call: none if the provider's API cannot express the request."""
+        return self.error is None or self.error.field is None

@@ -34,8 +34,7 @@ def decision_headers(
     reason = f"answer stopped: {walk.stopped}" if walk.stopped else _reason(walk, answered=answered)
     if walk.over_budget_model is not None:
         reason = f"{reason} (a budget has no room for {walk.over_budget_model})"
-    # Those of the classifier and the verifier are none for the answer.
-    attempts = sum([outcome.is_answer for outcome in walk.outcomes]) + under_way
+    attempts = attempts_of(walk) + under_way
     return [
         (b"x-turnout-model", printable(model)),
         (b"x-turnout-decision", decision.id.encode()),
@@ -44,6 +43,11 @@ def decision_headers(
         (b"x-turnout-cost-usd" if final else b"x-turnout-expected-cost-usd", cost.encode()),
         (b"x-turnout-attempts", b"%d" % attempts),
     ]
+
+
+def attempts_of(walk: Walk) -> int:
+    """The calls that were made for the answer, without those for a label or a verdict."""
+    return sum([outcome.is_answer and outcome.was_sent for outcome in walk.outcomes])
 
 
 def _reason(walk: Walk, *, answered: bool) -> str:

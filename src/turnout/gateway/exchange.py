@@ -61,7 +61,7 @@ class Link(Protocol):
 
 
 class Exchange:
-    """A request: ``method``, ``path``, ``headers`` (lower case); and the way to answer it.
+    """A request: ``method``, ``path``, ``headers`` (lower case), ``query``; and how to answer it.
 
     ``gone`` says that the caller left before the end; ``status`` is the response's. ``common`` are
     headers that every response gets. If ``copy`` is a list, the response's body is added to it.
@@ -84,12 +84,20 @@ class Exchange:
         "headers",
         "method",
         "path",
+        "query",
         "status",
         "task",
     )
 
     def __init__(
-        self, link: Link, method: str, path: str, headers: Mapping[bytes, bytes], *, chunked: bool
+        self,
+        link: Link,
+        method: str,
+        path: str,
+        headers: Mapping[bytes, bytes],
+        *,
+        chunked: bool,
+        query: bytes = b"",
     ) -> None:
         self._link = link
         self._chunked = chunked
@@ -100,6 +108,7 @@ class Exchange:
         self.method = method
         self.path = path
         self.headers = headers
+        self.query = query
         self.common: Headers = []
         self.status: int | None = None
         self.task: asyncio.Task[None] | None = None

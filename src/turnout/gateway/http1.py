@@ -215,7 +215,7 @@ class ServerConnection(asyncio.Protocol):
         if len(self._headers) > _MOST_HEADERS or len(self._queued) > _MOST_PIPELINED:
             self._refuse(_TOO_LARGE, f"more than {_MOST_HEADERS} headers, or too many requests")
             return
-        path = _path(self._url)
+        path, query = _path_and_query(self._url)
         if path is None:
             self._refuse(_BAD, "the request has no path")
             return
@@ -231,6 +231,7 @@ class ServerConnection(asyncio.Protocol):
             path,
             headers,
             chunked=self._parser.get_http_version() != "1.0",
+            query=query,
         )
         if self._answering is None:
             self._begin(exchange)
@@ -341,17 +342,19 @@ def _combined(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return found
 
 
-def _path(url: bytes) -> str | None:
-    """The path of a request's target, decoded; None where it has none."""
-    if not url.startswith(b"/"):
+def _path_and_query(url: bytes) -> tuple[str | None, bytes]:
+    """The path of a request's target, decoded, None where it has none; and its query as sent."""
+    if url.startswith(b"/"):
+        path, _, query = url.partition(b"?")
+    else:
         try:
-            url = parse_url(url).path or b"/"
+            target = parse_url(url)
         except HttpParserInvalidURLError:
-            return None
-    path = url.partition(b"?")[0]
+            return None, b""
+        path, query = target.path or b"/", target.query or b""
     if b"%" in path:
         path = unquote_to_bytes(path)
-    return path.decode("utf-8", "replace")
+    return path.decode("utf-8", "replace"), query
 
 
 _dates: dict[int, bytes] = {}

@@ -6,6 +6,7 @@ Invariant: tests hold real answers to these. This module does not know bodies.
 from typing import Any
 
 from turnout.core import CALL_KINDS
+from turnout.gateway.control import MOST_LISTED
 
 Schema = dict[str, Any]
 
@@ -39,6 +40,15 @@ _REQUEST_HEADERS: dict[str, tuple[Schema, str]] = {
     "x-turnout-kind": ({"enum": list(CALL_KINDS)}, "what the call is for"),
     "x-turnout-priority": ({"enum": ["low", "normal"]}, "low is shed first"),
 }
+# Of the list of models, if the caller speaks Anthropic's API.
+_PAGE: dict[str, tuple[Schema, str]] = {
+    "limit": (
+        {"type": "integer", "minimum": 1, "maximum": MOST_LISTED},
+        "the most models; heeded with anthropic-version alone, as are the other two",
+    ),
+    "after_id": (_TEXT, "those after this one"),
+    "before_id": (_TEXT, "those just before this one"),
+}
 _ANSWER_HEADERS: dict[str, tuple[Schema, str]] = {
     "x-turnout-model": (_TEXT, "the model that made the answer; none where there is no answer"),
     "x-turnout-decision": (_TEXT, "the decision's id, for /v1/decisions/{id} and feedback"),
@@ -46,19 +56,24 @@ _ANSWER_HEADERS: dict[str, tuple[Schema, str]] = {
     "x-turnout-reason": (_TEXT, "why this model"),
     "x-turnout-cost-usd": (_USD, "what was paid for all attempts"),
     "x-turnout-expected-cost-usd": (_USD, "in a stream, whose cost is not known yet"),
-    "x-turnout-attempts": ({"type": "integer", "minimum": 0}, "the calls made for the answer"),
+    "x-turnout-attempts": (
+        {"type": "integer", "minimum": 0},
+        "the calls made for the answer, retries included",
+    ),
     "x-turnout-left-out": (_TEXT, "the fields of the request that the model was not told"),
     "x-turnout-cache": ({"const": "hit"}, "the answer is a kept one and cost nothing"),
 }
 
 
 def parameters(path: str) -> list[dict[str, Any]]:
-    """What a request to ``path`` may say in headers."""
-    if path not in _REQUEST_PATHS:
-        return []
+    """What a request to ``path`` may say in headers, and in its query."""
+    found = {"header": _REQUEST_HEADERS if path in _REQUEST_PATHS else {}}
+    if path == "/v1/models":
+        found["query"] = _PAGE
     return [
-        {"name": name, "in": "header", "schema": schema, "description": about}
-        for name, (schema, about) in _REQUEST_HEADERS.items()
+        {"name": name, "in": place, "schema": schema, "description": about}
+        for place, fields in found.items()
+        for name, (schema, about) in fields.items()
     ]
 
 

@@ -5,12 +5,14 @@ Invariant: no model answers here; a decision is shown to its tenant and to admin
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from turnout.gateway import control
 from turnout.gateway.arrival import Arrival, ReadJson, Routes, send_json
 from turnout.gateway.body import Refused
 from turnout.gateway.conversations import Conversations
 from turnout.gateway.dialects import ApiDialect, Messages, dialect_of
+from turnout.gateway.dialects.detect import ANTHROPIC
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
@@ -69,7 +71,10 @@ class OwnApi:
         await send_json(out, {"input_tokens": await arrival.engine.input_tokens(request)})
 
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
-        await send_json(out, control.models_list(arrival.engine, arrival.caller.models))
+        models = control.models_list(arrival.engine, arrival.caller.models)
+        if ANTHROPIC in arrival.headers:  # OpenAI's list has no pages
+            models = control.page_of(models, dict(parse_qsl(out.query.decode("latin-1"))))
+        await send_json(out, models)
 
     async def _model(self, arrival: Arrival, out: Exchange) -> None:
         wanted = arrival.path.removeprefix(_MODEL)

@@ -20,6 +20,7 @@ from turnout import __version__
 from turnout.config import Config, environ_or_own
 from turnout.core import ConfigError, Decision, Outcome, Request, RequestError, usd
 from turnout.core.extras import requiring_extra
+from turnout.gateway.answer_headers import attempts_of
 from turnout.runtime import Walk
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def _answer_attributes(walk: Walk) -> Attributes:
         return {"turnout.blocked": walk.decision.blocked is not None}
     found = {
         **_usage_attributes(final),
-        "turnout.attempts": sum(o.is_answer for o in walk.outcomes),
+        "turnout.attempts": attempts_of(walk),
     }
     found["gen_ai.response.model"] = final.model
     found["turnout.answer.stopped"] = walk.stopped is not None or None

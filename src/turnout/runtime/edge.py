@@ -57,12 +57,12 @@ def failure(decision: Decision, outcomes: Sequence[Outcome]) -> RouterError:
 
 def _inexpressible(answers: Sequence[Outcome]) -> InvalidRequest | None:
     """The error for a request that was not sent, since no candidate's API can express it."""
-    faults = [outcome.error for outcome in answers]
-    inexpressible = [fault for fault in faults if fault is not None and fault.field is not None]
-    if not inexpressible or len(inexpressible) < len(faults):
+    if any(outcome.was_sent for outcome in answers):
         return None
-    reasons = "; ".join(dict.fromkeys(fault.detail for fault in inexpressible))
+    faults = [outcome.error for outcome in answers if outcome.error is not None]
+    if not faults:
+        return None
+    reasons = "; ".join(dict.fromkeys(fault.detail for fault in faults))
     return InvalidRequest(
-        f"{reasons}; change it, leave it out, or use a model that takes it",
-        field=inexpressible[0].field,
+        f"{reasons}; change it, leave it out, or use a model that takes it", field=faults[0].field
     )
