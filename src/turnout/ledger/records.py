@@ -8,7 +8,7 @@ Invariant: unpacking a record and packing it again gives the same bytes. No text
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -193,8 +193,21 @@ def _as_request(fields: list[Any]) -> Request:
     )
 
 
-# The rare features, with the values that most requests have.
-_RARE_DEFAULTS: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0, 0, False, {})
+# The rare features in the order of the record, with the values that most requests have.
+_RARE_FEATURES: Mapping[str, Any] = {
+    "written": {},
+    "hour_cache": False,
+    "hosted": (),
+    "paid_by_call": False,
+    "kind": "turn",
+    "uncounted": 0,
+    "marked": False,
+    "answers": 0,
+    "searches": 0,
+    "wants_audio": False,
+    "unlisted": {},
+}
+_RARE_DEFAULTS = tuple(_RARE_FEATURES.values())
 
 
 def _features(features: Features) -> list[Any]:
@@ -209,27 +222,15 @@ def _features(features: Features) -> list[Any]:
         features.schema,
     ]
     # Fields that most requests lack are left out from the end on.
-    rare = [
-        dict(features.written),
-        features.hour_cache,
-        list(features.hosted),
-        features.paid_by_call,
-        features.kind,
-        features.uncounted,
-        features.marked,
-        features.answers,
-        features.searches,
-        features.wants_audio,
-        dict(features.unlisted),
-    ]
+    rare = [getattr(features, name) for name in _RARE_FEATURES]
     return [*always, *_without_defaults(rare, _RARE_DEFAULTS)]
 
 
 def _as_features(fields: list[Any]) -> Features:
     tokens, output, turns, characters, modalities, tools, json, schema, *rare = fields
-    rare += _RARE_DEFAULTS[len(rare) :]
-    written, hour_cache, hosted, paid_by_call, kind, uncounted, marked, answers, *more = rare
-    searches, wants_audio, unlisted = more
+    rare_fields = dict(zip(_RARE_FEATURES, rare, strict=False))
+    if "hosted" in rare_fields:
+        rare_fields["hosted"] = tuple(rare_fields["hosted"])
     return Features(
         input_tokens=tokens,
         output_tokens=output,
@@ -239,17 +240,7 @@ def _as_features(fields: list[Any]) -> Features:
         needs_tools=tools,
         needs_json=json,
         schema=schema,
-        written=written,
-        hour_cache=hour_cache,
-        hosted=tuple(hosted),
-        paid_by_call=paid_by_call,
-        kind=kind,
-        uncounted=uncounted,
-        marked=marked,
-        answers=answers,
-        searches=searches,
-        wants_audio=wants_audio,
-        unlisted=unlisted,
+        **rare_fields,
     )
 
 
