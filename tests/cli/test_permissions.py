@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 CONFIG = """
@@ -87,3 +88,30 @@ def test_a_ledger_that_may_only_be_read_is_read(home: Path, command: str) -> Non
     (home / LEDGER).parent.chmod(0o500)
     code, errors = turnout(home, *command.split())
     assert (code, errors) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["keys create two", "budgets set all day --usd 1", "ask hi"])
+def test_a_ledger_that_may_only_be_read_is_not_written(home: Path, command: str) -> None:
+    """Its permissions are at fault, though its folder could be written."""
+    (home / LEDGER).chmod(0o400)
+    code, errors = turnout(home, *command.split())
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "may only be read); check the permissions of the file" in errors
+
+
+@pytest.mark.parametrize("command", ["keys create two", "budgets set all day --usd 1", "ask hi"])
+def test_a_ledger_that_is_locked_is_no_fault_of_the_models(home: Path, command: str) -> None:
+    """Later the same command works."""
+    other = apsw.Connection(str(home / LEDGER))
+    other.execute("BEGIN EXCLUSIVE")
+    code, errors = turnout(home, *command.split())
+    other.close()
+    assert (code, "database is locked" in errors) == (3, True)
+
+
+def test_a_folder_in_place_of_a_ledger_is_told(home: Path) -> None:
+    """It is a mistake in the configuration, not a fault of the disk."""
+    (home / LEDGER).unlink()
+    (home / LEDGER).mkdir()
+    code, errors = turnout(home, "ledger", "list")
+    assert (code, "is a folder; name a file" in errors) == (2, True)

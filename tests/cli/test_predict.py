@@ -46,13 +46,23 @@ def test_every_line_has_its_line(
     )
     found = [json.loads(line) for line in target.read_text().splitlines()]
     assert ran.code == 1
-    assert [row["id"] for row in found] == ["a", None, 7, None, "m", "n", None]
+    assert [row["id"] for row in found] == ["a", 2, 7, 4, "m", "n", 7]
     assert [n for n, row in enumerate(found, 1) if "error" in row] == [2, 4, 7]
     for number in (2, 4, 7):
         assert f"line {number}: " in ran.err
     assert all(list(row["success"]) == list(MODELS) for row in found)
     assert all(0 < p < 1 for row in found for p in row["success"].values())
     assert found[0]["success"] == found[5]["success"]
+
+
+def test_a_line_without_an_id_gets_its_number(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As from classify, so that lines can be joined; an id of null is one."""
+    source = tmp_path / "p.jsonl"
+    source.write_text('\n{"query": "A bird."}\n\n{"id": null, "query": "A city."}\n')
+    ran = run(capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", "-")
+    assert [json.loads(line)["id"] for line in ran.out.splitlines()] == [2, None]
 
 
 def test_what_is_called_gzip_is_gzip(
@@ -84,7 +94,7 @@ def test_an_odd_line_has_its_line(
     source.write_bytes(b"\n".join(ODD) + b"\n")
     ran = run(capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", "-")
     found = [json.loads(line) for line in ran.out.splitlines()]
-    ids = [12345678901234567890123, "\ud800", "c", "d", "e", None]
+    ids = [12345678901234567890123, "\ud800", "c", "d", "e", 6]
     assert [row["id"] for row in found] == ids
     assert [n for n, row in enumerate(found, 1) if "error" in row] == [6]
     assert "line 6: nested too deeply" in ran.err

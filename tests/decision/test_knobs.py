@@ -42,9 +42,10 @@ def test_the_strictest_limit_counts() -> None:
     "caller",
     [
         Caller(key="team-a"),
-        Caller(key="k1", name="team-a"),
+        Caller(key="k1", names=("team-a",)),
         Caller(key="k1", team="team-a"),
         Caller(key="k1", keys=("k1", "team-a")),
+        Caller(key="k1", names=("child", "team-a")),
     ],
 )
 def test_a_key_is_known_by_id_name_team_and_ancestor(caller: Caller) -> None:

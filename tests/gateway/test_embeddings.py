@@ -161,8 +161,15 @@ def test_a_failing_place_is_followed_by_another_of_the_same_model_only() -> None
 
 def test_the_default_is_used_where_no_model_is_named() -> None:
     """Auto means the configured default; without one it is an error that says what to write."""
-    with embedding_world(embeddings="vectors") as w:
-        assert w.post(PATH, {"input": "x"}).json()["model"] == "acme/vectors"
+    two = embedders({"api_key": "a"}, {"api_key": "b"})
+    other = {"other": {"model": "acme/other", "kind": "embedding", "price": "unknown"}}
+    with embedding_world({**two, **other}, embeddings="vectors") as w:
+        answer, named = w.post(PATH, {"input": "x"}), w.post(PATH, {"input": "x", "model": "other"})
+        decision = w.get(f"/v1/decisions/{answer.headers['x-turnout-decision']}").json()
+    assert answer.json()["model"] == "acme/vectors"
+    assert answer.headers["x-turnout-reason"] == "the default for embeddings"
+    assert named.headers["x-turnout-reason"] == "asked for by name"
+    assert {c["deployment"] for c in decision["candidates"]} == {"vectors", "vectors#2"}
     with embedding_world() as w:
         answer = w.post(PATH, {"input": "x"})
     assert answer.status == 404

@@ -1,8 +1,11 @@
 """A caller's own knobs, in headers."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.gateway.world import chat, world
+from turnout.gateway.access import Access
 
 QUALITIES = {"fast": 0.5, "coder": 0.7, "strong": 0.9}
 POLICY = {"name": "cheapest_above_quality", "quality": 0.95}
@@ -84,3 +87,35 @@ def test_a_priority_that_there_is_not_is_refused(value: str, status: int) -> Non
         said = answer.json()["error"]
         assert said["param"] == "x-turnout-priority"
         assert said["message"] == "x-turnout-priority is 'high'; use low, or leave it out"
+
+
+def test_knobs_of_a_key_and_an_intent_hold_for_real_keys(tmp_path: Path) -> None:
+    """By a key's name or its team's, for its children too; the intent's quality counts beside."""
+    admin = "admin-key-0123456789"
+    knobs = {
+        "intents": {"code": {"quality": 0.7}},
+        "keys": {"poor": {"max_cost_usd": 0.001}, "calm": {"quality": 0.1}},
+    }
+    more = {"policy": POLICY, "qualities": QUALITIES, "ledger": str(tmp_path / "ledger.db")}
+    with world(access=Access(admin=admin), knobs=knobs, **more) as w:
+
+        def made(**fields: str) -> dict[str, str]:
+            key: dict[str, str] = w.post("/v1/keys", fields, {"x-api-key": admin}).json()
+            return key
+
+        def model(key: dict[str, str], text: str, **headers: str) -> str:
+            told = {"authorization": f"Bearer {key['key']}"}
+            told |= {f"x-turnout-{name.replace('_', '-')}": to for name, to in headers.items()}
+            answer = w.post("/v1/chat/completions", chat(text), told)
+            return answer.headers["x-turnout-model"].removeprefix("acme/")
+
+        fact, code = "What is the capital of Japan?", "Write a Python function to parse CSV"
+        poor, calm = made(name="poor"), made(name="ours", team="calm")
+        child = made(name="child", parent=poor["id"])
+        free = made(name="free")
+        assert [model(free, text) for text in (fact, code)] == ["strong", "coder"]
+        assert [model(calm, text) for text in (fact, code)] == ["fast", "coder"]
+        for key in (poor, child):
+            assert model(key, fact) == "coder"
+            assert model(key, fact, max_cost_usd="1") == "coder"
+            assert model(key, fact, quality="0.1") == "fast"

@@ -1,5 +1,7 @@
 """Traces in the words of the GenAI conventions: one span a request, its decision and its calls."""
 
+import json
+import socket
 import sys
 from typing import Any
 
@@ -11,6 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.gateway.test_leaving import send_and_leave
 from tests.gateway.world import World, chat, messages, world
+from tests.runtime.cascades import QUALITY
 from tests.runtime.world import CODE, UNSAFE
 from tests.waiting import soon
 from turnout.config import load_mapping
@@ -167,3 +170,35 @@ def test_a_label_is_a_span_though_its_request_is_refused() -> None:
     ((request,), (label_call,)) = found["chat"], found["chat acme/coder"]
     assert label_call.attributes["turnout.role"] == "classifier"
     assert label_call.parent.span_id == request.context.span_id
+
+
+@pytest.mark.parametrize("beside", ["classifier", "verifier"])
+def test_a_call_beside_the_answer_is_a_span_though_its_caller_left(beside: str) -> None:
+    """Nobody waits for the label, or the verdict, any more; what it cost is told."""
+    asked: dict[str, Any] = {"model": "coder", "deadline_s": 20}
+    more: dict[str, Any] = {"classifier": {"kind": "llm", **asked}}
+    if beside == "verifier":
+        more = {"policy": {"name": "cascade", "steps": 2, "verify": {"kind": "model", **asked}}}
+    with world(qualities=QUALITY, **more) as w:
+        w.upstream.scripts["acme/coder"] = "f-hang"
+        kept = span_exporter(w)
+        body = json.dumps(chat()).encode()
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
+        )
+        with socket.create_connection(("127.0.0.1", w.port)) as link:
+            link.sendall(f"{head}\r\n\r\n".encode() + body)
+            assert soon(lambda: bool(w.upstream.entries("acme/coder")))
+        assert soon(lambda: bool({"chat", "chat auto"} & spans(kept).keys()))
+    found = spans(kept)
+    (call,), (request,) = (
+        found["chat acme/coder"],
+        found.get("chat", []) + found.get("chat auto", []),
+    )
+    assert (call.attributes["turnout.role"], call.attributes["turnout.status"]) == (
+        beside,
+        "cancelled",
+    )
+    assert call.attributes["turnout.cost_usd"] > 0
+    assert call.parent.span_id == request.context.span_id
+    assert request.status.status_code is StatusCode.ERROR

@@ -188,9 +188,9 @@ def test_a_cascade_without_verdicts_drafts_nothing_again() -> None:
     "caller",
     [
         Caller(key="tight"),
-        Caller(key="k_1", name="tight", keys=("k_1",)),
+        Caller(key="k_1", names=("tight",), keys=("k_1",)),
         Caller(key="k_1", team="tight", keys=("k_1",)),
-        Caller(key="k_1", name="ci", team="t", keys=("k_1", "tight")),
+        Caller(key="k_1", names=("ci",), team="t", keys=("k_1", "tight")),
     ],
 )
 def test_limits_of_a_key_hold_again(caller: Caller) -> None:

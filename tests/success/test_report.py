@@ -52,6 +52,19 @@ def test_figures_match_the_table(prefix: Path) -> None:
     assert cheapest.picks["small"].value == 1
 
 
+def test_the_oracle_takes_the_call_that_was_cheapest(tmp_path: Path) -> None:
+    """In hindsight it knows what each call cost; the task oracle knows the models' means only."""
+    score = np.ones_like(read_table(write_table(tmp_path)).score)
+    score[0, 0] = 0.0
+    cost = np.tile([0.001, 0.004, 0.01], (len(score), 1))
+    cost[1] = [0.01, 0.004, 0.001]
+    table = read_table(write_table(tmp_path, "calls", score=score, cost_usd=cost))
+    rows = {row.name: row for row in RowMaker(table).baseline_rows(table.column("task"))}
+    cheapest = 0.004 + 0.001 * (len(score) - 1)
+    assert rows["oracle"].usd_per_1000.value == pytest.approx(1000 * cheapest / len(score))
+    assert rows["task oracle"].usd_per_1000.value > rows["oracle"].usd_per_1000.value
+
+
 def test_of_equally_good_models_the_cheapest_is_the_best_single(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

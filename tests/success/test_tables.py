@@ -431,6 +431,19 @@ def test_a_price_that_is_none_is_named(tmp_path: Path, prices: object, words: st
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[1]", 'not an object; write {"price_per_mtok": {model: [in, out]}}'), ("{", "not JSON: ")],
+)
+def test_prices_that_are_no_object_are_named(tmp_path: Path, text: str, words: str) -> None:
+    """With what to write, not with what failed inside."""
+    prefix = write_table(tmp_path)
+    Path(f"{prefix}.meta.json").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_table(prefix)
+    assert f"{prefix}.meta.json: {words}" in str(caught.value)
+
+
 def test_a_price_of_null_is_unknown(tmp_path: Path) -> None:
     """The other models keep theirs."""
     counted = np.full((240, 3), 1000)
@@ -443,9 +456,10 @@ def test_a_price_of_null_is_unknown(tmp_path: Path) -> None:
     assert cost[0, 2] == pytest.approx(0.005)
 
 
-def test_scores_that_are_words_are_refused(tmp_path: Path) -> None:
-    """With the array's name."""
-    prefix = write_table(tmp_path, score=np.full((240, 3), "good"))
+@pytest.mark.parametrize("score", ["good", 1j])
+def test_scores_that_are_no_numbers_are_refused(tmp_path: Path, score: object) -> None:
+    """With the array's name; a complex number lost its imaginary part."""
+    prefix = write_table(tmp_path, score=np.full((240, 3), score))
     with pytest.raises(ConfigError, match="score holds no numbers"):
         read_table(prefix)
 

@@ -13,11 +13,11 @@ import typer
 from turnout import __version__
 from turnout.cli.extras import missing_extra
 from turnout.cli.list_options import ListOptionsCommand
-from turnout.core import ConfigError, RequestError, RouterError
+from turnout.core import ConfigError, LedgerError, RequestError, RouterError
 
-_EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
+_EXIT_CODES: tuple[tuple[type[RouterError] | tuple[type[RouterError], ...], int], ...] = (
     (ConfigError, 2),
-    (RequestError, 3),
+    ((RequestError, LedgerError), 3),
     (RouterError, 4),
 )
 
@@ -56,8 +56,8 @@ GROUPS = {
 }
 _EXIT_CODES_HELP = (
     "Exit codes: 0 done, 1 some input lines were bad or a check failed, 2 wrong usage or "
-    "configuration, 3 the request cannot be served, 4 the models failed, 5 blocked as unsafe, "
-    "130 interrupted."
+    "configuration, 3 the request cannot be served or the ledger not be used now, 4 the models "
+    "failed, 5 blocked as unsafe, 130 interrupted."
 )
 
 

@@ -30,8 +30,9 @@ def predict(
 ) -> None:
     """Write {id, success: {model: p}} for each line, in order.
 
-    Only query (else prompt), messages and functions of a line are read. A line that cannot be read
-    is predicted as an empty prompt, marked with its error, and makes the exit code 1.
+    Only query (else prompt), messages and functions of a line are read; a line without an id gets
+    its number as one. A line that cannot be read is predicted as an empty prompt, marked with its
+    error, and makes the exit code 1.
     """
     from turnout.classifiers.success.bundle import open_bundle
     from turnout.evaluation.row_files import numbered_rows
@@ -84,5 +85,5 @@ def _predictions(
 
 def _prediction_row(line: _Line, models: Sequence[str], values: Sequence[float]) -> dict[str, Any]:
     success = {model: round(p, 6) for model, p in zip(models, values, strict=True)}
-    output_row = {"id": line.row.get("id"), "success": success}
+    output_row = {"id": line.row.get("id", line.number), "success": success}
     return {**output_row, "error": line.problem} if line.problem else output_row

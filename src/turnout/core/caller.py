@@ -21,12 +21,12 @@ class Caller:
     """A key's id and rights.
 
     ``models`` are the ids or names of the models that it may use, None for all. ``keys`` are the
-    key and its ancestors, whose budgets it uses as well. Data of one ``tenant`` is never shown to
-    another.
+    key and its ancestors, whose budgets it uses as well, and ``names`` are what these are called.
+    Data of one ``tenant`` is never shown to another.
     """
 
     key: str
-    name: str = ""
+    names: tuple[str, ...] = ()
     team: str | None = None
     keys: tuple[str, ...] = ()
     models: frozenset[str] | None = None

@@ -40,12 +40,7 @@ class ConfigError(RouterError):
 
 
 class RequestError(RouterError):
-    """The request cannot be served as it stands; ``field`` names the part at fault.
-
-    ``calls`` are the outcomes of calls that were made to decide on it, such as for a label.
-    """
-
-    calls: tuple["Outcome", ...] = ()
+    """The request cannot be served as it stands; ``field`` names the part at fault."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)

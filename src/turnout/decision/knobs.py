@@ -50,9 +50,9 @@ class Knobs:
 
 
 def _caller_names(request: Request) -> list[str]:
-    """Every name that ``keys`` may call the caller by: tenant, key, name, team and ancestors."""
+    """What ``keys`` may call the caller: its tenant, key, team and ancestors, by id or name."""
     found: list[str | None] = [request.tenant, (request.tenant or "").partition(":")[2]]
     caller = request.caller
     if caller is not None:
-        found += [caller.key, caller.name, caller.team, *caller.keys]
+        found += [caller.key, *caller.names, caller.team, *caller.keys]
     return [name for name in dict.fromkeys(found) if name]

@@ -57,8 +57,10 @@ class RowMaker:
         if self._prices is not None:
             found.append(self._zero_router(self._prices))
         if tasks is not None and any(task is not None for task in tasks):
-            found.append(self._oracle_row("task oracle", baselines.task_oracle(table.score, tasks)))
-        return [*found, self._oracle_row("oracle", table.score)]
+            means = None if self._prices is None else self._prices[0]
+            known = baselines.task_oracle(table.score, tasks)
+            found.append(self._oracle_row("task oracle", known, means))
+        return [*found, self._oracle_row("oracle", table.score, table.cost_usd)]
 
     def _best_single(self) -> Row:
         """The model with the best mean, on the prompts that it answered."""
@@ -72,21 +74,23 @@ class RowMaker:
         """The mean of the best single model in each draw, NaN if unknown."""
         return np.full(len(self._draws), np.nan) if means is None else means[:, self._best]
 
-    def _oracle_row(self, name: str, values: Doubles) -> Row:
-        """An oracle: each row goes to the cheapest of those with its highest value."""
+    def _oracle_row(self, name: str, values: Doubles, prices: Doubles | None) -> Row:
+        """An oracle: each row goes to the cheapest of those with its highest value.
+
+        ``prices`` are what it knows of costs, a number for each model ``[m]`` or call ``[n, m]``.
+        """
         table = self._table
-        chosen, rows = self._cheapest_best(values), np.arange(len(table.prompts))
+        chosen, rows = self._cheapest_best(values, prices), np.arange(len(table.prompts))
         paid, waited = (
             np.full(len(rows), np.nan) if grid is None else grid[rows, chosen]
             for grid in (table.cost_usd, table.latency_ms)
         )
         return self._row(name, np.nan_to_num(table.score[rows, chosen]), paid, waited, chosen)
 
-    def _cheapest_best(self, values: Doubles) -> Ints:
-        count = len(self._table.models)
+    def _cheapest_best(self, values: Doubles, prices: Doubles | None) -> Ints:
         # A missing outcome cannot be chosen, whatever is known about the model.
         values = np.where(np.isnan(self._table.score), -1.0, values)
-        price = np.zeros(count) if self._prices is None else self._prices[0]
+        price = np.zeros(len(self._table.models)) if prices is None else prices
         # An unknown price counts as the highest, but its model may be the only one that is right.
         price = np.nan_to_num(price, nan=float(np.nanmax(price, initial=0.0)) * 1e6 + 1.0)
         top = values >= values.max(axis=1, keepdims=True) - 1e-9

@@ -8,7 +8,7 @@ problem is a ConfigError.
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -90,9 +90,11 @@ def _grid(prefix: Path, name: str, array: Any, shape: tuple[int, int]) -> Double
             f"{prefix}.npz: {name} has shape {array.shape}, the prompts and models make {shape}; "
             "write one row a prompt and one column a model"
         )
+    # Text may hold numbers, but a complex number must not lose its imaginary part.
+    casting: Literal["unsafe", "same_kind"] = "unsafe" if array.dtype.kind == "U" else "same_kind"
     try:
-        return np.asarray(array, dtype=np.float64)
-    except ValueError as error:
+        return np.asarray(array.astype(np.float64, casting=casting))
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{prefix}.npz: {name} holds no numbers: {error}") from error
 
 

@@ -37,9 +37,14 @@ def _prices(path: Path) -> dict[str, tuple[float, float]]:
     if not path.is_file():
         return {}
     try:
-        listed = json.loads(path.read_text(encoding="utf-8")).get("price_per_mtok") or {}
-    except (ValueError, AttributeError) as error:
-        raise ConfigError(f"{path}: not a JSON object: {error}") from error
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from error
+    if not isinstance(written, dict):
+        raise ConfigError(
+            f'{path}: not an object; write {{"price_per_mtok": {{model: [in, out]}}}}'
+        )
+    listed = written.get("price_per_mtok") or {}
     if not isinstance(listed, dict):
         raise ConfigError(f"{path}: price_per_mtok is no object; write {{model: [in, out]}}")
     return {model: _price(path, model, price) for model, price in listed.items() if price}

@@ -48,7 +48,7 @@ class Access:
             digest = key_hash(key)
             # Named by its hash, so that a key stays the same caller when others are added.
             id_ = f"static-{digest.hex()[:8]}"
-            self._callers[digest] = Caller(key=id_, name=id_, keys=(id_,))
+            self._callers[digest] = Caller(key=id_, names=(id_,), keys=(id_,))
         self._keyless = not self._callers
         if admin:
             self._callers[key_hash(admin)] = Caller(key="admin", keys=("admin",), admin=True)

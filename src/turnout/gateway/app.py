@@ -34,7 +34,7 @@ from turnout.gateway.problem import Problem, internal, overloaded, problem_of
 from turnout.gateway.readiness import Readiness
 from turnout.gateway.recent import Recent
 from turnout.gateway.request_headers import LOW, PRIORITY
-from turnout.gateway.tracing import Traced, traces_of
+from turnout.gateway.tracing import Traced, call_ended, traces_of
 from turnout.gateway.watch import Watch
 from turnout.runtime import Engine, Replays, Walk, new_id, offload_if_long, replays_in
 
@@ -75,7 +75,7 @@ class Gateway:
         self.access.origins = Origins(engine.parts.config.serve.origins)
         self.readiness = Readiness(lambda: self.engine)
         self._metrics = Metrics()
-        engine.add_listener(self._metrics.call)
+        self._listen_to(engine)
         self._traces = traces_of(engine.parts.config)
         self._recent = Recent()
         self._cache = Cache()
@@ -118,9 +118,13 @@ class Gateway:
             old.on_cooldown(self._pass_on_cooldown)
         self.engine = engine
         engine.on_cooldown(self._on_cooldown)
-        engine.add_listener(self._metrics.call)
+        self._listen_to(engine)
         self.access.origins = Origins(engine.parts.config.serve.origins)
         return old
+
+    def _listen_to(self, engine: Engine) -> None:
+        engine.add_listener(self._metrics.call)
+        engine.add_listener(call_ended)
 
     def on_cooldown(self, callback: Callable[[Cooldown], object]) -> None:
         """Call ``callback`` when a deployment begins to cool down, whichever engine sees it."""

@@ -2,23 +2,26 @@
 
 A server span a request, with a span for its decision and a client span for each call. Names follow
 the semantic conventions for generative AI (opentelemetry.io/docs/specs/semconv/gen-ai); what they
-have no word for is under ``turnout.``. Invariant: no prompt, no answer and no key is in a span.
+have no word for is under ``turnout.``. Invariant: no prompt, no answer and no key is in a span; a
+call has one as soon as it ends, whatever becomes of its request.
 This module does not know HTTP; without it configured nothing of OpenTelemetry is imported.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
 from turnout import __version__
 from turnout.config import Config, environ_or_own
-from turnout.core import ConfigError, Decision, Outcome, Request, RequestError, usd
+from turnout.core import ConfigError, Decision, Outcome, Request, usd
 from turnout.core.extras import requiring_extra
 from turnout.gateway.answer_headers import attempts_of
 from turnout.runtime import Walk
@@ -36,6 +39,15 @@ _LOG = logging.getLogger("turnout.gateway")
 _LONGEST_NAME = 128
 
 Attributes = dict[str, Any]
+# Writes the span of a call for the request that the current task works on.
+_WRITE_CALL: ContextVar[Callable[[Outcome], None] | None] = ContextVar("write_call", default=None)
+
+
+def call_ended(outcome: Outcome) -> None:
+    """Writes the span of a call, if its request is traced."""
+    write = _WRITE_CALL.get()
+    if write is not None:
+        write(outcome)
 
 
 def traces_of(config: Config, environ: Mapping[str, str] | None = None) -> "Traces | None":
@@ -127,18 +139,18 @@ class Traces:
         headers: dict[str, str] = {}
         carrier.inject(headers, _context(span))
         traced = Traced(structs.replace(request, tags={**request.tags, **headers}))
+        writing = _WRITE_CALL.set(partial(self._call, span, operation))
         try:
             yield traced
         except BaseException as error:
             span.set_attribute("error.type", type(error).__name__)
             span.set_status(Status(StatusCode.ERROR))
-            if isinstance(error, RequestError):
-                self._calls(span, error.calls, operation)
             raise
         else:
             if traced.walk is not None and not traced.walk.complete:
                 span.set_attribute("error.type", _error_type(traced.walk))
         finally:
+            _WRITE_CALL.reset(writing)
             if traced.walk is not None:
                 self._walk(span, traced.walk, began_ns, operation, request.model)
             span.end()
@@ -166,27 +178,24 @@ class Traces:
             attributes=_decision_attributes(walk.decision),
         )
         decision.end(end_time=max(began_ns, decided_ns))
-        self._calls(span, walk.outcomes, operation)
 
-    def _calls(self, span: "Span", outcomes: Sequence[Outcome], operation: str) -> None:
-        """A span for each call, within the request's."""
+    def _call(self, span: "Span", operation: str, outcome: Outcome) -> None:
+        """The span of a call, within the request's."""
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
-        context, offset_s = _context(span), _wall_clock_offset_s()
-        for outcome in outcomes:
-            if outcome.began_s is None:
-                continue
-            start_ns = int((outcome.began_s + offset_s) * 1e9)
-            call = self._tracer.start_span(
-                f"{operation} {outcome.route.model}",
-                context=context,
-                kind=SpanKind.CLIENT,
-                start_time=start_ns,
-                attributes=_call_attributes(outcome, operation),
-            )
-            if outcome.status == "failed":
-                call.set_status(Status(StatusCode.ERROR))
-            call.end(end_time=start_ns + int(outcome.latency_ms * 1e6))
+        if outcome.began_s is None:
+            return
+        start_ns = int((outcome.began_s + _wall_clock_offset_s()) * 1e9)
+        call = self._tracer.start_span(
+            f"{operation} {outcome.route.model}",
+            context=_context(span),
+            kind=SpanKind.CLIENT,
+            start_time=start_ns,
+            attributes=_call_attributes(outcome, operation),
+        )
+        if outcome.status == "failed":
+            call.set_status(Status(StatusCode.ERROR))
+        call.end(end_time=start_ns + int(outcome.latency_ms * 1e6))
 
 
 def _wall_clock_offset_s() -> float:

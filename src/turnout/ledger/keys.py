@@ -189,7 +189,7 @@ def _caller(lineage: Sequence[Key]) -> Caller:
     key = lineage[0]
     return Caller(
         key=key.id,
-        name=key.name,
+        names=tuple(one.name for one in lineage),
         team=next((key.team for key in lineage if key.team is not None), None),
         keys=tuple(key.id for key in lineage),
         models=frozenset.intersection(*allowed) if allowed else None,

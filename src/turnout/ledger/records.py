@@ -154,7 +154,7 @@ def _caller_names(request: Request) -> list[str]:
     if (caller := request.caller) is None:
         return []
     known = ("", (request.tenant or "").partition(":")[2])
-    names = dict.fromkeys([caller.key, caller.name, *caller.keys])
+    names = dict.fromkeys([caller.key, *caller.names, *caller.keys])
     return [name for name in names if name not in known]
 
 

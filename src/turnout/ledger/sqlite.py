@@ -103,6 +103,8 @@ class SqliteStore:
         """As Store.fetch; a query is stopped after 30 s, for it keeps the log from shrinking."""
         if not self._vfs and not self.path.exists():
             raise NoLedgerYet(self.where)
+        if self.path.is_dir():
+            raise ConfigError(f"{self.where} is a folder; name a file")
         with _explaining_errors(self.where):
             connection = self._connection if self._vfs else None
             if connection is not None:
@@ -140,6 +142,8 @@ class SqliteStore:
             self._make_file()
         connection = apsw.Connection(self.where, vfs=self._vfs)
         self._connection = connection
+        if connection.readonly("main"):
+            raise apsw.ReadOnlyError("it may only be read")
         connection.set_busy_timeout(BUSY_MS)
         if self._vfs:
             # A VFS written in Python has no shared memory; an exclusive WAL does without.

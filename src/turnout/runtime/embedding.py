@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from msgspec import structs
-
 from turnout.catalog import Catalog
 from turnout.core import (
     AUTO,
@@ -24,9 +22,10 @@ from turnout.core import (
     Request,
     Snapshot,
 )
-from turnout.decision import decide
+from turnout.decision import Rulebook, decide
 from turnout.features import count_tokens
 from turnout.ledger import Recorder
+from turnout.policies import Fixed
 from turnout.runtime.admission import admit
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.backends import without_key
@@ -41,23 +40,24 @@ INTENT = "embedding"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
-    """What embedding needs: its means (None: no model), the default model, deployments without key.
+    """What embedding needs: its means (None: no model), and deployments without key.
 
-    ``chat`` are the chat models, for a message that tells the two apart.
+    ``default`` are the rules for requests that name no model, None if there is no default. ``chat``
+    are the chat models, for a message that tells the two apart.
     """
 
     means: Means | None
-    default: str | None
+    default: Rulebook | None
     unavailable: Mapping[str, Exclusion]
     chat: Catalog
 
     @classmethod
     def of(cls, parts: Assembly) -> Self:
         """From a router's parts."""
-        means = parts.embedding
+        means, default = parts.embedding, parts.config.embeddings
         return cls(
             means=means,
-            default=parts.config.embeddings,
+            default=_rules_for(default, means.rules) if means and default else None,
             unavailable=without_key(means.rules.catalog) if means else {},
             chat=parts.means.rules.catalog,
         )
@@ -76,8 +76,7 @@ class Embedding:
                 "no embedding model is configured; give a model of turnout.yaml kind: embedding",
                 field="model",
             )
-        rules, health = means.rules, means.health
-        asked = self._with_model(request, rules.catalog)
+        rules, health = self._rules(request, means.rules), means.health
         cooling = health.unavailable(self.unavailable)
         now = Snapshot(
             as_of=time.time(),
@@ -85,9 +84,9 @@ class Embedding:
             outstanding=outstanding(rules.balance, health),
         )
         features = await offload_if_long(request.body_bytes, _features, request, rules.catalog)
-        decision = decide(asked, features, _PREDICTION, now, rules)
-        asked, decision = await admit(
-            asked,
+        decision = decide(request, features, _PREDICTION, now, rules)
+        request, decision = await admit(
+            request,
             decision,
             lambda narrower: decide(narrower, features, _PREDICTION, now, rules),
             means,
@@ -95,20 +94,31 @@ class Embedding:
         if not decision.routes:
             await means.recorder.settled(decision)
             raise failure(decision, ())
-        return Walk(request=asked, decision=decision, means=means)
+        return Walk(request=request, decision=decision, means=means)
 
-    def _with_model(self, request: Request, catalog: Catalog) -> Request:
-        """The request, with a model of this catalogue. Raises InvalidRequest."""
+    def _rules(self, request: Request, rules: Rulebook) -> Rulebook:
+        """The rules by which the request's model is found. Raises InvalidRequest if none is."""
         name = request.model
         if name == AUTO and self.default is not None:
-            return structs.replace(request, model=self.default)
-        if name != AUTO and catalog.find(name) is not None:
-            return request
-        known = ", ".join(catalog.deployments)
+            return self.default
+        if name != AUTO and rules.catalog.find(name) is not None:
+            return rules
+        known = ", ".join(rules.catalog.deployments)
         what = "is a chat model" if self.chat.find(name) else "is not an embedding model"
         if name == AUTO:
             what = "needs `embeddings: NAME` in the configuration"
         raise InvalidRequest(f"model {name!r} {what}; embedding models: {known}", field="model")
+
+
+def _rules_for(default: str, rules: Rulebook) -> Rulebook:
+    """The rules under which ``default`` answers, and no other model is a candidate."""
+    catalog = rules.catalog
+    model = catalog.first_deployment(default).configured_name
+    return replace(
+        rules,
+        catalog=Catalog(deployments={d.id: d for d in catalog.deployments_of(model)}),
+        policy=Fixed(deployment=model, reason="the default for embeddings"),
+    )
 
 
 def _features(request: Request, catalog: Catalog) -> Features:

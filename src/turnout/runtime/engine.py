@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import structs
 
-from turnout.core import Decision, Outcome, Request, RequestError, RouterError, Snapshot
+from turnout.core import Decision, Outcome, Request, RouterError, Snapshot
 from turnout.core.cooldown import Cooldown
 from turnout.decision import decide, decision_id
 from turnout.ledger import Recorder
@@ -67,11 +67,7 @@ class Engine:
                 return await self._embedding.begin(request)
             read = await self._reader.read(request)
             await self.cohort.end_step()
-            try:
-                return await self._admit(request, read)
-            except RequestError as error:
-                error.calls = read.label_calls
-                raise
+            return await self._admit(request, read)
         except _UNDECIDED:
             await self._release_holds(request)
             raise
