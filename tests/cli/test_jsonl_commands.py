@@ -141,7 +141,22 @@ def test_compare_takes_any_configured_baseline(capfd: pytest.CaptureFixture[str]
     row = {"text": "What is the capital of Japan?", "answer": "Tokyo."}
     report = compare_report(capfd, [row], "--baseline", "coder")
     assert report["baseline"] == "Qwen/Qwen3-Coder-480B-A35B-Instruct-Turbo"
-    assert run(capfd, "compare", "c.jsonl", "--baseline", "nope").code == 2
+    refused = run(capfd, "compare", "c.jsonl", "--baseline", "nope")
+    assert refused.code == 2
+    assert "--baseline 'nope' is not configured; use one of fast, strong, coder" in refused.err
+
+
+def test_a_length_that_is_none_is_not_assumed_away(capfd: pytest.CaptureFixture[str]) -> None:
+    """The line is reported, where 400 tokens were assumed; 100.0 is 100, and null is unknown."""
+    text = {"text": "What is the capital of Japan?"}
+    good = [{"output_tokens": 10.0}, {"output_tokens": None, "answer": None, "response": "Tokyo"}]
+    bad = [{"output_tokens": n} for n in (-4, "x", 1.5, True)] + [{"answer": ["Tokyo"]}]
+    Path("c.jsonl").write_bytes(b"\n".join(orjson.dumps({**text, **row}) for row in good + bad))
+    ran = run(capfd, "compare", "c.jsonl", "--json")
+    assert ran.code == 1
+    assert (ran.json["prompts"], ran.json["measured_outputs"]) == (2, 2)
+    assert "line 3: output_tokens is -4; use a whole number, or leave it out" in ran.err
+    assert "line 7: answer must be a string, not list" in ran.err
 
 
 def test_compare_calls_no_model_whatever_the_configuration_says(

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.run import run
@@ -111,6 +112,30 @@ def test_a_promise_is_calibrated_stored_and_served(
     assert decision.policy.digest.startswith("quality=0.95,threshold=0.")
     assert run(capfd, *arguments, "--lost", "0.001").code == 1
     assert open_bundle(bundle).digest == kept.digest
+
+
+def test_a_promise_of_fewer_models_than_the_bundle_has_says_so(
+    config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The others may be chosen in place of those that it was found with."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(config.parent / "bundle", bundle)
+    whole = write_table(tmp_path, count=900, first=240)
+    part = write_table(
+        tmp_path,
+        "part",
+        count=900,
+        first=240,
+        models=np.array(MODELS[:2]),
+        score=read_table(whole).score[:, :2],
+        cost_usd=np.tile([0.001, 0.004], (900, 1)),
+    )
+    said = "holds for a choice among the table's models, without large: serve those alone"
+    for table in (whole, part):
+        told = ("--table", str(table), "--bundle", str(bundle), "--quality", "0.8")
+        ran = run(capfd, "calibrate", *told)
+        assert ran.code == 0
+        assert (said in " ".join(ran.err.split())) is (table == part)
 
 
 def test_a_promise_holds_with_the_margin_it_was_found_with(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from turnout.cli.options import offline_router
 from turnout.cli.show import err, status_line
 from turnout.core import ConfigError, Decision, RequestError
-from turnout.core.plural import many
+from turnout.core.plural import many, some_of
 
 if TYPE_CHECKING:
     from turnout.evaluation.driver import Replayed
@@ -30,9 +30,9 @@ def replay_as_served(table: "OutcomeTable", config: Path) -> "Replayed":
         unknown = sorted({d.model for d in served} - set(table.models))
         if unknown:
             raise ConfigError(
-                f"table {table.name} has no outcomes with costs of {', '.join(unknown[:3])}"
-                f"{' …' if len(unknown) > 3 else ''}, which {config} serves; add them, keep models "
-                "without costs with --unpriced, or serve others"
+                f"table {table.name} has no outcomes with costs of {some_of(unknown)}, which "
+                f"{config} serves; add them, keep models without costs with --unpriced, or serve "
+                "others"
             )
         return replayed(table, rules.policy.ref, _decisions(router, table))
 

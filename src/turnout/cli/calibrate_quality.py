@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from turnout.cli.show import out, print_json, status_line
+from turnout.cli.show import err, out, print_json, status_line
 from turnout.core import ConfigError
+from turnout.core.plural import some_of
 
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
@@ -65,6 +66,11 @@ def calibrate_quality(
         )
     if not found.promised:
         raise typer.Exit(1)
+    if others := [model for model in loaded.predictor.models if model not in outcomes.models]:
+        err.print(
+            f"turnout: the promise holds for a choice among the table's models, without "
+            f"{some_of(others)}: serve those alone, or calibrate on a table of all"
+        )
 
 
 def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:

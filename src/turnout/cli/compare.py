@@ -4,7 +4,7 @@ No model is called: prompts are counted and decided; the length of answers is me
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,8 @@ from turnout.cli.jsonl import Line, read_lines
 from turnout.cli.labelling import label_cost
 from turnout.cli.options import ConfigOption, JsonOption, offline_router
 from turnout.cli.show import out, print_json, print_table, report_line, with_progress
-from turnout.core import ConfigError, Decision, RequestError, usd
+from turnout.core import ConfigError, Decision, InvalidRequest, RequestError, usd
+from turnout.core.nearest import did_you_mean
 from turnout.core.plural import many
 from turnout.decision import input_tokens
 from turnout.evaluation.row_files import open_unpacked
@@ -71,7 +72,8 @@ def _baseline(r: Router, name: str | None) -> Deployment:
         return catalog.strongest()
     deployment = catalog.find(name)
     if deployment is None:
-        raise ConfigError(f"--baseline {name!r} is not configured; try {catalog.nearest(name)!r}")
+        fix = did_you_mean(name, catalog.names)
+        raise ConfigError(f"--baseline {name!r} is not configured; {fix}")
     return deployment
 
 
@@ -92,14 +94,23 @@ def _read_cases(r: Router, file: Path, assumed_tokens: int) -> tuple[list[Case],
 
 
 def _case(line: Line, decision: Decision, assumed_tokens: int) -> Case:
-    known = line.row.get("output_tokens")
-    answer = line.row.get("answer", line.row.get("response"))
-    if isinstance(known, int) and known >= 0:
-        return Case(line=line, decision=decision, output_tokens=known, measured=True)
-    if isinstance(answer, str):
-        tokens = count_tokens([answer], "o200k_base")
-        return Case(line=line, decision=decision, output_tokens=tokens, measured=True)
-    return Case(line=line, decision=decision, output_tokens=assumed_tokens, measured=False)
+    known = _answer_tokens(line.row)
+    tokens = assumed_tokens if known is None else known
+    return Case(line=line, decision=decision, output_tokens=tokens, measured=known is not None)
+
+
+def _answer_tokens(row: Mapping[str, Any]) -> int | None:
+    """The answer's tokens, given or counted; None if the row has neither. Raises InvalidRequest."""
+    known = row.get("output_tokens")
+    if known is not None:
+        # Tables write whole numbers as 100.0 if others in the column are missing.
+        if isinstance(known, bool | str | list | dict) or known < 0 or known % 1:
+            raise InvalidRequest(f"output_tokens is {known!r}; use a whole number, or leave it out")
+        return int(known)
+    answer = next((row[name] for name in ("answer", "response") if row.get(name) is not None), None)
+    if not isinstance(answer, str | None):
+        raise InvalidRequest(f"answer must be a string, not {type(answer).__name__}")
+    return None if answer is None else count_tokens([answer], "o200k_base")
 
 
 def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from turnout.classifiers.success import Bundle
 from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
-from turnout.core.plural import many
+from turnout.core.plural import many, some_of
 from turnout.evaluation import metrics
 from turnout.evaluation.driver import Replayed, replay_policy
 from turnout.evaluation.outcome_table import OutcomeTable, known_means
@@ -81,9 +81,8 @@ def columns_of(table: OutcomeTable, bundle: Bundle) -> list[int]:
     missing = [model for model in table.models if model not in known]
     if missing:
         raise ConfigError(
-            f"{bundle.folder} does not know {', '.join(missing[:3])}"
-            f"{' …' if len(missing) > 3 else ''} of table {table.name}; train on a table that has "
-            "them, or add them with turnout probe"
+            f"{bundle.folder} does not know {some_of(missing)} of table {table.name}; train on a "
+            "table that has them, or add them with turnout probe"
         )
     return [known.index(model) for model in table.models]
 
