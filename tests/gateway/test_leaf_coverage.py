@@ -264,14 +264,33 @@ def test_a_text_file_inside_a_url_is_read(router: Router, form: str) -> None:
     assert router.route(request_of("chat", body)).blocked is None
 
 
-def test_what_is_not_read_can_be_refused() -> None:
-    """An image beside words passes, unless the configuration refuses what no classifier reads."""
-    image = {"type": "image_url", "image_url": {"url": "https://h/a.png"}}
-    ask = {"type": "text", "text": "What is the capital of Japan?"}
+ASK = {"type": "text", "text": "What is the capital of Japan?"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "https://h/a.png"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+        {"type": "video_url", "video_url": {"url": "https://h/a.mp4"}},
+        {"type": "audio_url", "audio_url": {"url": "https://h/a.mp3"}},
+        {"type": "file", "file": {"file_id": "file-1"}},
+    ],
+)
+def test_what_is_not_read_can_be_refused(part: dict[str, Any]) -> None:
+    """Without text or beside it, it passes unless the configuration refuses what nobody reads."""
     with FaultyUpstream() as upstream:
         for unread, blocked in (("pass", False), ("block", True)):
             settings = config(upstream, safety={"unread": unread})
             with Router.from_config(settings, environ={}) as r:
-                decision = r.route([{"role": "user", "content": [ask, image]}])
-                assert bool(decision.blocked) == blocked
-                assert r.route([{"role": "user", "content": [ask]}]).blocked is None
+                for content in ([part], [ASK, part]):
+                    decision = r.route([{"role": "user", "content": content}])
+                    assert bool(decision.blocked) == blocked, content
+                assert r.route([{"role": "user", "content": [ASK]}]).blocked is None
+
+
+def test_a_request_without_text_and_without_a_score_is_blocked() -> None:
+    """Only pictures, sound, video and files are known to hold nothing to read."""
+    with FaultyUpstream() as upstream, Router.from_config(config(upstream), environ={}) as r:
+        odd = {"type": "hologram", "hologram": {"url": "https://h/a"}}
+        assert r.route([{"role": "user", "content": [odd]}]).blocked

@@ -56,6 +56,7 @@ OTHER = {"type": "function", "function": {"name": "g", "parameters": {"type": "o
     [
         ({"functions": [{"name": "f"}]}, "functions is not offered"),
         ({"web_search_options": {}}, "web_search_options is not offered"),
+        ({"response_format": {"type": "grammar"}}, "response_format of type 'grammar'"),
         ({"tools": [{"type": "custom", "custom": {"name": "g"}}]}, "a custom tool"),
         ({"tools": [TOOL], "tool_choice": "sometimes"}, "tool_choice is 'sometimes'"),
         ({"tools": [TOOL], "tool_choice": {"type": "custom", "custom": {"name": "g"}}}, "takes"),
@@ -110,6 +111,22 @@ def test_a_text_file_is_a_document_of_text() -> None:
     body = sent(messages=[{"role": "user", "content": [{"type": "file", "file": file}]}])
     (block,) = body["messages"][0]["content"]
     assert block["source"] == {"type": "text", "media_type": "text/plain", "data": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("url", "media_type", "data"),
+    [
+        ("data:image/jpg;base64,AAAA", "image/jpeg", "AAAA"),
+        ("DATA:IMAGE/PNG;BASE64,AAAA", "image/png", "AAAA"),
+        ("data:image/png;charset=utf-8;base64,AAAA", "image/png", "AAAA"),
+        ("data:image/gif,%00%00%00", "image/gif", "AAAA"),
+    ],
+)
+def test_a_picture_is_told_by_the_words_of_the_api(url: str, media_type: str, data: str) -> None:
+    """However its data URL is written."""
+    part = {"type": "image_url", "image_url": {"url": url}}
+    (block,) = sent(messages=[{"role": "user", "content": [part]}])["messages"][0]["content"]
+    assert block["source"] == {"type": "base64", "media_type": media_type, "data": data}
 
 
 def test_an_answer_that_was_a_refusal_stays_in_the_history() -> None:

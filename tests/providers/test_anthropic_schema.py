@@ -59,6 +59,17 @@ def test_what_the_schema_cannot_say_is_said_in_words() -> None:
     }
 
 
+def test_a_keyword_that_is_not_known_is_said_in_words() -> None:
+    """As pydantic writes a union, and other tools their own words."""
+    kinds = {"propertyName": "kind", "mapping": {"cat": "#/$defs/Cat"}}
+    union = {"oneOf": [{"$ref": "#/$defs/Cat"}], "discriminator": kinds, "not": {"type": "null"}}
+    assert form({**OBJECT, "properties": {"pet": union}})["properties"]["pet"] == {
+        "anyOf": [{"$ref": "#/$defs/Cat"}],
+        "description": 'discriminator: {"propertyName":"kind","mapping":{"cat":"#/$defs/Cat"}}; '
+        'not: {"type":"null"}',
+    }
+
+
 def test_a_property_may_be_called_like_a_keyword() -> None:
     """Names are no keywords."""
     schema = {**OBJECT, "properties": {"minimum": {"type": "number"}, "default": {"type": "null"}}}

@@ -33,6 +33,15 @@ def passed(native: dict[str, Any], there: str = "gpt-4.1", **more: Any) -> dict[
     return sent(dict(inbound.body), there, **asked)
 
 
+def test_settings_of_chat_that_it_lacks_are_left_out() -> None:
+    """A client that sends them with every request is not refused."""
+    tuning = {"seed": 7, "frequency_penalty": 0.5, "presence_penalty": 0}
+    request = Request(id="r", body={"messages": [QUESTION], **tuning})
+    asked = CODEC.encode(request, deployment(URL, "gpt-4.1"), stream=False)
+    assert not tuning.keys() & json.loads(asked.body).keys()
+    assert set(asked.lost_fields) == {"seed", "frequency_penalty"}
+
+
 def test_messages_of_one_answer_are_paragraphs() -> None:
     """A model may say what it is about to do before it says the rest; whole and streamed alike."""
     parts = ("Let me see.", "It is 4.")

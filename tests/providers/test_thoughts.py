@@ -67,6 +67,13 @@ def test_an_effort_is_said_as_the_model_knows_it(
     assert ("temperature" in body) == (thinking is None)
 
 
+@pytest.mark.parametrize(("cap", "budget"), [(16_000, 14_000), (1_171, 1_025), (1_100, None)])
+def test_a_cap_leaves_room_for_the_answer(cap: int, budget: int | None) -> None:
+    """Else all of it may go into the thought."""
+    body = sent("claude-sonnet-4-5", {"reasoning_effort": "xhigh", "max_tokens": cap})
+    assert body.get("thinking") == (enabled(budget) if budget else None)
+
+
 def test_an_effort_stands_beside_a_schema() -> None:
     """Both are told in one field."""
     schema = {"type": "object", "properties": {}, "additionalProperties": False}

@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.world import MODELS, config, router
-from turnout import ConfigError, Constraints, InvalidRequest, Router
+from turnout import (
+    AllRoutesFailed,
+    ConfigError,
+    Constraints,
+    InvalidRequest,
+    NoEligibleDeployment,
+    Router,
+    RouterError,
+)
+from turnout.core.errors import ContentFiltered
 from turnout.testing import FaultyUpstream
 
 # Its first argument is the configuration, its second what to do before and after the fork.
@@ -81,6 +90,30 @@ def test_a_router_says_that_it_cannot_be_copied(make: object) -> None:
         reply = one.chat("Hello")
         again = pickle.loads(pickle.dumps(reply))  # noqa: S301 -- our own
         assert again == copy.deepcopy(reply) == reply
+
+
+@pytest.mark.parametrize(
+    ("model", "limit", "kind"),
+    [
+        ("fast", None, ContentFiltered),
+        ("strong", None, AllRoutesFailed),
+        ("coder", 1, NoEligibleDeployment),
+        ("nobody", None, InvalidRequest),
+    ],
+)
+def test_an_error_can_be_sent_to_another_process(
+    model: str, limit: int | None, kind: type[RouterError]
+) -> None:
+    """A pool of processes would otherwise break, or wait for ever, where one of its calls fails."""
+    limits = Constraints(max_cost_pico_usd=limit)
+    with FaultyUpstream(scripts={"acme/fast": "f-filter", "acme/strong": "f-500"}) as upstream:
+        with router(upstream) as one, pytest.raises(kind) as raised:
+            one.chat("Hello", model=model, constraints=limits)
+    error = raised.value
+    for again in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):  # noqa: S301 -- our own
+        assert type(again) is kind
+        assert str(again) == str(error)
+        assert vars(again) == vars(error)
 
 
 def test_bytes_are_no_prompt() -> None:

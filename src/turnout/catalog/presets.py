@@ -31,9 +31,10 @@ _FAMILIES: tuple[tuple[str, str, float], ...] = (
 _MODALITIES: tuple[tuple[str, list[str]], ...] = (
     (r"claude-(?:2|instant)|o1-(?:mini|preview)|o3-mini|gpt-oss|realtime|tts|transcribe", []),
     (r"gpt-4o(?:-mini)?-audio|gpt-audio", ["audio"]),
-    (r"gemini", ["image", "audio", "file"]),
+    (r"gemini", ["image", "audio", "video", "file"]),
     (r"claude|gpt-4o|gpt-4\.1|gpt-4\.5|gpt-5|\bo[134]\b", ["image", "file"]),
-    (r"gpt-4-turbo|vision|[\d_-]vl\b|pixtral|llava|llama-?4|gemma-?3|grok-4", ["image"]),
+    (r"[\d_-]vl\b", ["image", "video"]),
+    (r"gpt-4-turbo|vision|pixtral|llava|llama-?4|gemma-?3|grok-4", ["image"]),
 )
 
 

@@ -60,7 +60,8 @@ class SafetySection(Section):
 
     ``pinned: pass`` lets requests that name a model pass unread, for trusted callers.
     ``answers: scan`` judges answers like requests; a stream then holds back ``hold_tokens``.
-    ``unread: block`` refuses images, sound and files, which the local classifier does not read.
+    ``unread: block`` refuses images, sound, video and files, which no local classifier
+    reads.
     """
 
     threshold: Share | None = None

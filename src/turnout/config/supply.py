@@ -84,6 +84,6 @@ class ModelSection(Section):
     max_output: Annotated[int, Field(gt=0)] | None = None
     tools: bool | None = None
     json_output: Annotated[bool | None, Field(alias="json")] = None
-    modalities: tuple[Literal["text", "image", "audio", "file"], ...] | None = None
+    modalities: tuple[Literal["text", "image", "audio", "video", "file"], ...] | None = None
     tokenizer: Name | None = None
     quality: Share | None = None

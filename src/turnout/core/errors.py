@@ -21,8 +21,9 @@ RouterError
     └── StoreFailure            its database cannot be used now
 """
 
+import copyreg
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from turnout.core.budget import Standing
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 class RouterError(Exception):
     """Base of everything Turnout raises on purpose; ``str()`` is one line for people."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process the error is made of its text and attributes, without ``__init__``."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class ConfigError(RouterError):
@@ -70,10 +75,6 @@ class BudgetExceeded(RequestError):
     def __init__(self, message: str, standings: Sequence["Standing"] = ()) -> None:
         super().__init__(message)
         self.standings = tuple(standings)
-
-    def __reduce__(self) -> tuple[type["BudgetExceeded"], tuple[str, tuple["Standing", ...]]]:
-        """The arguments to make it again in another process."""
-        return type(self), (str(self), self.standings)
 
 
 class ProviderError(RouterError):

@@ -15,6 +15,7 @@ _DEFAULTS: Mapping[str, tuple[object, ...]] = {
     "top_p": (1,),
     "n": (1,),
     "logprobs": (False,),
+    "modalities": (["text"],),
     "top_logprobs": (0,),
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
@@ -52,6 +53,8 @@ def lost_fields(
             continue
         if name == CACHE_MARK:
             yield name
+        elif inner and isinstance(value, str):
+            continue  # its short form, such as a picture's address
         elif inner and isinstance(value, Mapping):
             if value.keys() <= inner:
                 continue

@@ -29,9 +29,10 @@ class Features(Struct, frozen=True, kw_only=True):
     """Facts about a request.
 
     ``input_tokens`` counts the prompt by tokenizer name; ``modalities`` are among ``text``,
-    ``image``, ``audio`` and ``file``. ``output_tokens`` is the expected length of the answer, and
-    ``written`` that of particular models, by model id. ``uncounted`` is how many tokens files,
-    sound and hosted tools may take beyond what was counted for them, None where that is unknown.
+    ``image``, ``audio``, ``video`` and ``file``. ``output_tokens`` is the expected length of the
+    answer, and ``written`` that of particular models, by model id. ``uncounted`` is how many tokens
+    files, sound, video and hosted tools may take beyond what was counted for them, None where that
+    is unknown.
     ``hosted`` are the types of tools and items that only OpenAI's Responses can carry;
     ``paid_by_call`` says that one of them costs more than its tokens. ``kind`` is what the call is
     for, ``answers`` the number of answers in the conversation so far. ``marked`` says that the

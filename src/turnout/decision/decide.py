@@ -78,7 +78,7 @@ def decide(
         raise InvalidRequest(hosted_refusal(features.hosted), field="tools")
     intent, confidence = _served_intent(request, prediction, rules)
     scans = rules.safety.pinned or not is_pinned(request, rules)
-    unsafe = rules.safety.verdict(prediction, features.modalities) if scans else None
+    unsafe = rules.safety.verdict(prediction, features) if scans else None
     if rules.knobs is not None:
         request = rules.knobs.constrain(request, intent)
     found = candidates(request, features, prediction, deployments, snapshot)

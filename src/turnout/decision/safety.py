@@ -6,7 +6,7 @@ This module does not know how a score is made.
 
 from dataclasses import dataclass
 
-from turnout.core import UNSAFE, Prediction
+from turnout.core import UNSAFE, Features, Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +14,8 @@ class SafetyRule:
     """Refuse when the unsafe score reaches ``threshold``, or when a label says unsafe.
 
     ``block`` is False only if the configuration sends unsafe requests to a model on purpose;
-    ``text_only`` also refuses what no classifier reads: images, sound and files. ``pinned`` is
-    False only if the configuration lets requests that name a model pass unread.
+    ``text_only`` also refuses what no classifier reads: images, sound, video and files. ``pinned``
+    is False only if the configuration lets requests that name a model pass unread.
     """
 
     threshold: float
@@ -24,18 +24,21 @@ class SafetyRule:
     pinned: bool = True
     text_only: bool = False
 
-    def verdict(
-        self, prediction: Prediction, modalities: frozenset[str] = frozenset()
-    ) -> str | None:
-        """Why the request is unsafe, or None."""
-        unread = sorted(modalities - {"text"}) if self.text_only else ()
-        if unread:
+    def verdict(self, prediction: Prediction, features: Features | None = None) -> str | None:
+        """Why the request is unsafe, or None.
+
+        A request of pictures, sound or files without any text, as ``features`` show it, has no
+        score, and passes like those beside a text.
+        """
+        unread = sorted(features.modalities - {"text"}) if features else []
+        if unread and self.text_only:
             return f"no safety verdict on {', '.join(unread)}, which safety.unread refuses"
         if prediction.label == UNSAFE:
             return "the label classifier says unsafe"
         score = prediction.unsafe
         if score is None:
-            return None if prediction.label else "no safety verdict could be had"
+            textless = features is not None and unread and not features.characters
+            return None if prediction.label or textless else "no safety verdict could be had"
         if score >= self.threshold:
             return f"unsafe score {score:.3f} reaches {self.threshold:.3f}"
         return None

@@ -27,6 +27,9 @@ _MODALITY_OF_PART = {
     "input_image": "image",
     "image": "image",
     "input_audio": "audio",
+    "audio_url": "audio",
+    "video_url": "video",
+    "input_video": "video",
     "file": "file",
     "input_file": "file",
 }

@@ -1,4 +1,4 @@
-"""How many tokens files and sound may take, before their provider has counted them.
+"""How many tokens files, sound and video may take, before their provider has counted them.
 
 Invariant: no file counts as zero; a size that cannot be read from a file is unknown, never small.
 docs/budgets.md says what a page and a second count as. This module does not know models.
@@ -41,7 +41,7 @@ _UNKNOWN = TokenEstimate(PAGE_TOKENS, None)
 
 
 def estimate_all(parts: Sequence[Message]) -> TokenEstimate:
-    """The estimate for all files and sound among these parts."""
+    """The estimate for all files, sound and video among these parts."""
     if not parts:
         return _NOTHING
     found = [estimate(part) for part in parts]
@@ -53,12 +53,14 @@ def estimate_all(parts: Sequence[Message]) -> TokenEstimate:
 
 
 def estimate(part: Message) -> TokenEstimate:
-    """The estimate for a file or sound; 0 for other parts and text files, whose text is counted."""
+    """The estimate for a file, sound or video; 0 for text files and others, whose text counts."""
     match part.get("type"):
         case "input_audio":
             return _sound_estimate(part.get("input_audio"))
         case "file" | "input_file":
             return _file_estimate(part)
+        case "audio_url" | "video_url" | "input_video":
+            return _UNKNOWN
     return _NOTHING
 
 

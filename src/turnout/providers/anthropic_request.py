@@ -13,7 +13,7 @@ import orjson
 
 from turnout.catalog import ModelCard, default_max_tokens
 from turnout.core import InvalidRequest, Message, Request
-from turnout.core.data_urls import text_of_data_url
+from turnout.core.data_urls import base64_of_data_url, text_of_data_url
 from turnout.core.effort import BUDGETS, effort_of
 from turnout.core.lost_fields import CACHE_MARK
 from turnout.core.request import INSTRUCTION_ROLES
@@ -48,6 +48,8 @@ _MISSING: Mapping[str, tuple[object, ...]] = {
 _SAMPLING = ("temperature", "top_p")
 _TOP_K = "top_k"  # not a field of OpenAI's, but clients of chat send it
 _USUAL = _HOTTEST = 1
+# Media types by other names than the API's.
+_MEDIA_TYPES = {"image/jpg": "image/jpeg", "application/x-pdf": "application/pdf"}
 _RAW = "_raw"  # holds arguments of a call that are not JSON
 
 
@@ -235,11 +237,15 @@ def _source(url: object, name: str) -> dict[str, str]:
     text = text_of_data_url(url)
     if text is not None:
         return {"type": "text", "media_type": "text/plain", "data": text}
-    head, comma, data = url.partition(",")
-    if comma and head.startswith("data:"):
-        media = head.removeprefix("data:").removesuffix(";base64")
-        return {"type": "base64", "media_type": media, "data": data}
-    return {"type": "url", "url": url}
+    held = base64_of_data_url(url)
+    if held is None:
+        return {"type": "url", "url": url}
+    media_type, data = held
+    return {
+        "type": "base64",
+        "media_type": _MEDIA_TYPES.get(media_type, media_type),
+        "data": data,
+    }
 
 
 def _tools(chat: Mapping[str, Any]) -> dict[str, Any]:
@@ -287,9 +293,12 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON schema of the answer; for ``json_object`` the instructions ask instead."""
-    wanted = chat.get("response_format") or {}
-    if wanted.get("type") != "json_schema":
+    wanted = chat.get("response_format") or {"type": "text"}
+    kind = wanted.get("type")
+    if kind in ("text", "json_object"):
         return {}
+    if kind != "json_schema":
+        raise not_offered(f"response_format of type {kind!r}", _API, "response_format")
     asked = wanted.get("json_schema") or {}
     schema = decodable(asked.get("schema"))
     if asked.get("description") and isinstance(schema, dict):

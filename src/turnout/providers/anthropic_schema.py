@@ -14,11 +14,12 @@ from turnout.providers.tool_schemas import described
 
 Schema = Mapping[str, Any]
 
-# Keywords that the API refuses in the schema of an answer.
-_REFUSED = frozenset(
+# Keywords that the API takes in the schema of an answer.
+_TAKEN = frozenset(
     {
-        "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
-        "maxLength", "maxItems", "uniqueItems", "minProperties", "maxProperties", "default",
+        "$ref", "$defs", "definitions", "type", "title", "description", "enum", "const", "anyOf",
+        "oneOf", "allOf", "properties", "required", "additionalProperties", "items", "minItems",
+        "format", "pattern",
     }
 )  # fmt: skip
 _FORMATS = frozenset(
@@ -79,4 +80,4 @@ def _is_refused(word: str, value: object) -> bool:
         return value not in _FEWEST
     if word == "format":
         return not isinstance(value, str) or value not in _FORMATS
-    return word in _REFUSED
+    return word not in _TAKEN

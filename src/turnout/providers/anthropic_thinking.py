@@ -15,6 +15,8 @@ from turnout.core.effort import BUDGETS, effort_of
 _ADAPTIVE = (4, 6)
 _FIRST = (4, 5)
 _LEAST = 1024
+# The cap is for thoughts and answer together; an eighth of it is left to the answer.
+_ANSWER_SHARE = 8
 # Efforts of other providers, and the effort of Claudes that stands for them.
 _SAME = {"minimal": "low"}
 # The effort that only models from this version on take, and what the others get.
@@ -26,13 +28,13 @@ Fields = dict[str, Any]
 def thinking(model: str, effort: str, cap: int) -> Fields:
     """The fields that make ``model`` think with this effort in an answer of at most ``cap`` tokens.
 
-    Empty if the effort is none, or the cap leaves less than the smallest budget.
+    Empty if the effort is none, or if the cap leaves too little for a thought and an answer.
     """
     effort = _SAME.get(effort, effort)
     if effort not in BUDGETS:
         return {}
     if not _by_effort(model):
-        budget = min(BUDGETS[effort], cap - 1)
+        budget = min(BUDGETS[effort], cap - cap // _ANSWER_SHARE)
         enabled = {"type": "enabled", "budget_tokens": budget}
         return {"thinking": enabled} if budget >= _LEAST else {}
     word = _ELSE if effort == _NEWEST and version(model) < _FOR_NEWEST else effort

@@ -53,4 +53,4 @@ def function_in(tool: Mapping[str, Any], api: str) -> Mapping[str, Any] | None:
 
 def not_offered(what: str, api: str, field: str) -> InvalidRequest:
     """The refusal of something in ``field`` that ``api`` does not have."""
-    return InvalidRequest(f"{what} is not offered by {api}; leave it out", field=field)
+    return InvalidRequest(f"{what} is not offered by {api}", field=field)

@@ -9,6 +9,7 @@ from typing import Any
 
 from turnout.core import Body, Message, Request
 from turnout.core.lost_fields import CACHE_MARK, HandledFields, is_set, lost_fields, objects_in
+from turnout.providers.responses_request import TUNING
 
 _SAMPLING = ("temperature", "top_p", "top_k")
 _CHAT: HandledFields = dict.fromkeys(
@@ -29,7 +30,7 @@ _PARTS: Mapping[str, HandledFields] = {
     "file": {**_MARKED, "file": frozenset({"file_data", "filename"})},
 }
 # Fields of chat that our Responses bodies leave out.
-_NOT_AT_RESPONSES = ("metadata", "store", "function_call", "top_logprobs", CACHE_MARK)
+_NOT_AT_RESPONSES = (*TUNING, "metadata", "store", "function_call", "top_logprobs", CACHE_MARK)
 _RESPONSES_TOOL: HandledFields = {"type": None, "function": _FUNCTION}
 _RESPONSES_PARTS: Mapping[str, HandledFields] = {
     **{kind: {**_TEXT} for kind in _TEXTS},

@@ -41,12 +41,14 @@ _MISSING: Mapping[str, tuple[object, ...]] = {
     "functions": ([],),
     "web_search_options": (),
 }
+# Fields of chat that only tune the answer and that Responses does not have either.
+TUNING = ("seed", "frequency_penalty", "presence_penalty")
 # Fields that are not copied: they have another form in Responses, or are not for the provider.
 _NOT_COPIED = frozenset(
     {
-        *_MISSING, "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice",
-        "response_format", "verbosity", "reasoning_effort", "top_logprobs", "function_call",
-        "stream", "stream_options", "store", "metadata", CACHE_MARK,
+        *_MISSING, *TUNING, "messages", "max_tokens", "max_completion_tokens", "tools",
+        "tool_choice", "response_format", "verbosity", "reasoning_effort", "top_logprobs",
+        "function_call", "stream", "stream_options", "store", "metadata", CACHE_MARK,
     }
 )  # fmt: skip
 _LEAST = 16
