@@ -124,12 +124,24 @@ def test_an_answer_can_be_written_and_sent_back(client: OpenAI) -> None:
         assert again.choices[0].message.content
 
 
+class NotGiven:
+    """Stands for the class in OpenAI's package, of the value for an argument that is not given."""
+
+
+class Omit(NotGiven):
+    """Its newer name."""
+
+
 def test_what_a_call_says_to_the_client_is_not_sent(client: OpenAI) -> None:
     """``extra_body`` is part of the body; numbers of tokens are names in JSON."""
     body = {"model": "fast", "messages": ASKED, "logit_bias": {50256: -100}}
     with FaultyUpstream() as upstream, OpenAI(router=router(upstream)) as other:
         other.chat.completions.create(**body, extra_body={"top_k": 5}, timeout=None)
         sent = json.loads(upstream.requests[-1].body)
+        other.chat.completions.create(
+            model="fast", messages=ASKED, seed=Omit(), stream=NotGiven(), timeout=NotGiven()
+        )
+        assert "seed" not in json.loads(upstream.requests[-1].body)
     assert (sent["top_k"], sent["logit_bias"]) == (5, {"50256": -100})
     assert not {"extra_body", "timeout"} & set(sent)
     with pytest.raises(InvalidRequest, match="timeout, extra_headers: not taken here"):

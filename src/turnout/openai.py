@@ -22,6 +22,8 @@ _OPTIONAL = frozenset({
 })  # fmt: skip
 
 
+# The classes of values by which OpenAI's package says that an argument is not given.
+_NOT_GIVEN = ("NotGiven", "Omit")
 # Arguments of the OpenAI client's method that are for the client itself.
 _CLIENT_ARGUMENTS = ("timeout", "extra_headers", "extra_query")
 
@@ -140,6 +142,7 @@ class _Completions(_Unsupported):
         A completion has ``decision``, ``receipt`` and ``left_out`` beside OpenAI's fields, a stream
         ``decision`` and, once it is over, ``reply``. Raises RouterError.
         """
+        body = _given(body)
         if _wants_stream(body):
             return Chunks(self._router.chat(_body(body), stream=True))
         return _completion(self._router.chat(_body(body)))
@@ -157,6 +160,7 @@ class _AsyncCompletions(_Unsupported):
         A completion has ``decision``, ``receipt`` and ``left_out`` beside OpenAI's fields, a stream
         ``decision`` and, once it is over, ``reply``. Raises RouterError.
         """
+        body = _given(body)
         if _wants_stream(body):
             return AsyncChunks(await self._router.achat(_body(body), stream=True))
         return _completion(await self._router.achat(_body(body)))
@@ -222,6 +226,10 @@ def _router(
             "turnout.yaml; leave it out, or give router or config"
         )
     return router or (Router.from_file(config) if config else Router.from_env())
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: v for n, v in arguments.items() if type(v).__name__ not in _NOT_GIVEN}
 
 
 def _wants_stream(body: Mapping[str, Any]) -> bool:

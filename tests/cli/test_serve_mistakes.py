@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
+from turnout.cli import metrics_folder
 from turnout.gateway.listener import Address, bind
 from turnout.ledger.file_owner import FileOwner
 
@@ -55,6 +56,7 @@ def _state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ),
         ({}, "budgets: [{per: all, window: day, usd: 1}]", ["budgets need a ledger", "remove"]),
         ({"ledger": "/dev/null/ledger.db"}, "", ["/dev/null", "set ledger to a path"]),
+        ({"ledger": "mysql://h/n"}, "", ["mysql:// URL", "postgresql:// URL"]),
         ({"ledger": "good.yaml"}, "", ["good.yaml", "not a ledger", "name another file"]),
     ],
 )
@@ -139,6 +141,23 @@ def test_an_environment_without_folders_is_told_what_to_set(
     ran = run(capfd, "setup", "--path", __file__, "--sha256", _digest(__file__), "--name", "x")
     assert (ran.code, "set HOME or XDG_DATA_HOME" in ran.err) == (2, True)
     assert run(capfd, "models").code == 0
+
+
+def test_workers_without_a_temporary_folder_are_told_what_to_set(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container whose file system is read-only."""
+
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp', '/']")
+
+    monkeypatch.setattr(metrics_folder, "gettempdir", none)
+    ran = run(capfd, "serve", "--config", "good.yaml", "--port", "0", "--workers", "2")
+    assert (ran.code, "workers need a folder" in ran.err, "set TMPDIR" in ran.err) == (
+        2,
+        True,
+        True,
+    )
 
 
 def test_a_folder_whose_path_is_too_long_for_a_socket_is_named(

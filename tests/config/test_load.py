@@ -144,6 +144,12 @@ PROVIDER = "providers: {p: {base_url: http://h/v1, %s}}\n"
         (PROVIDER % "headers: {A B: c}", "providers.p.headers.A B: holds what no header may"),
         (PROVIDER % 'headers: {A: "b\\nc"}', "providers.p.headers.A: holds what no header may"),
         (PROVIDER % 'api_key: "b\\nc"', "providers.p.api_key: holds what no header may"),
+        ("providers: {p: {base_url: 'https://h/v1?x=1'}}", "'https://h/v1?x=1': holds a query"),
+        (
+            "providers: {p: {base_url: 'https://h/v1/chat/completions'}}",
+            "ends with the path of a call; leave out /chat/completions",
+        ),
+        ("intents: {unsafe: allow}", "'allow' is not in models; block refuses such prompts"),
         (PROVIDER % "api_key: $KEY", "providers.p.api_key: holds a '$' that names no variable"),
         (PROVIDER % 'api_key: "${ KEY }"', "providers.p.api_key: holds a '$' that names no"),
         ("ledger: '${DATA:-x}/l.db'", "ledger: holds a '$' that names no variable"),

@@ -230,6 +230,9 @@ def test_a_path_that_is_nearly_right_is_answered_with_the_right_one(path: str, r
     [
         ("/v1/completions", "use /v1/chat/completions"),
         ("/v1/audio/speech", "call the provider itself"),
+        ("/v1/vector_stores", "call the provider itself"),
+        ("/v1/assistants", "use /v1/responses"),
+        ("/v1/complete", "use /v1/messages"),
         ("/v1/messages/batches", "send the requests one by one"),
         ("/v1/responses/resp_1/cancel", "name an answer as previous_response_id"),
         ("/v1/responses/input_tokens", "POST /v1/messages/count_tokens"),

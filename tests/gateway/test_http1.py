@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,10 +29,12 @@ class Echo:
     begun: int = 0
     cancelled: int = 0
     failures: list[str] = field(default_factory=list)
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
 
     async def __call__(self, out: Exchange) -> None:
         """One exchange."""
         self.begun += 1
+        self.headers = out.headers
         try:
             if out.path == "/early":
                 await out.whole(401, [], b"no")
@@ -110,6 +112,13 @@ async def test_requests_are_answered_in_their_order() -> None:
         order = [found.index(b"/n%d %d" % (n, n)) for n in range(10)]
         assert order == sorted(order)
         assert found.count(b"HTTP/1.1 200 OK") == 10
+
+
+async def test_blanks_around_a_value_are_no_part_of_it() -> None:
+    """As RFC 9110 says; keys and numbers are pasted with them."""
+    async with serving(Bounds(receive_s=5)) as (echo, _):
+        await exchange_bytes(echo, POST + b"X-Cost:  0.01 \t\r\n" + CLOSE + b"\r\n")
+    assert echo.headers[b"x-cost"] == b"0.01"
 
 
 async def test_who_begins_with_http_2_is_told_so() -> None:

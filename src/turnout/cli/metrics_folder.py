@@ -7,10 +7,12 @@ start on this machine. A lock, which the system releases when its holder dies, t
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+
+from turnout.core import ConfigError
 
 _NAME = "turnout-metrics-"
 _LOCK = "lock"
@@ -18,12 +20,20 @@ _LOCK = "lock"
 
 @contextmanager
 def metrics_folder() -> Iterator[Path]:
-    """A new, locked folder; folders that killed processes left behind are removed first."""
-    temp_folder = Path(tempfile.gettempdir())
+    """A new, locked folder; folders that killed processes left behind are removed first.
+
+    Raises ConfigError if there is no folder for temporary files.
+    """
+    try:
+        temp_folder = Path(gettempdir())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "several workers need a folder for temporary files that can be written; set TMPDIR"
+        ) from error
     for folder in temp_folder.glob(f"{_NAME}*"):
         _remove_if_abandoned(folder)
     # It gets the name by which others find it only when it is locked.
-    hidden = Path(tempfile.mkdtemp(prefix=f".{_NAME}", dir=temp_folder))
+    hidden = Path(mkdtemp(prefix=f".{_NAME}", dir=temp_folder))
     folder = hidden.with_name(hidden.name[1:])
     with (hidden / _LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -118,6 +118,8 @@ def _unknown_models(config: Config) -> Iterator[Problem]:
             fix = did_you_mean(model, config.models)
             if model == BLOCK:
                 fix = f"only {UNSAFE} can be blocked; {fix}"
+            elif path == ("intents", UNSAFE):
+                fix = f"{BLOCK} refuses such prompts; {fix}"
             yield path, f"{model!r} is not in models; {fix}"
 
 

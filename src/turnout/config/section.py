@@ -34,10 +34,17 @@ def _hours_of_clock(value: object) -> object:
 Hour = Annotated[float, Field(ge=0, le=24), BeforeValidator(_hours_of_clock)]
 
 
+_CALLED = re.compile(r"/(?:chat/completions|completions|responses|messages|embeddings)/?$")
+
+
 def _check_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.username is not None:
         raise ValueError("holds a name or password; put these into api_key or headers")
+    if parts.query:
+        raise ValueError("holds a query, which calls cannot have; leave it out")
+    if called := _CALLED.search(parts.path):
+        raise ValueError(f"ends with the path of a call; leave out {called[0]}")
     plain = not parts.fragment and not re.search(r"\s", url)
     if url == "embedded://" or (
         parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and plain

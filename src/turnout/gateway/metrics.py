@@ -31,7 +31,10 @@ class Metrics:
     """The gateway's own numbers."""
 
     def __init__(self) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Gauge
+        from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+
+        # The text format has no place for when a series began; it would be a series of its own.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
 
         if _FOLDER in os.environ:
             _clear_dead_workers()

@@ -6,6 +6,7 @@ from collections.abc import Collection
 _SLASHES = re.compile("/+")
 # What other gateways have before these paths, and parts of a base URL that were given twice.
 _PREFIXES = re.compile(r"^/(?:(?:v1|api|openai|anthropic|compatible-mode)/)*")
+_CALL_DIRECTLY = "call the provider itself"
 # What OpenAI or Anthropic have and Turnout does not, by the beginning of the path.
 _NOT_OFFERED = {
     "/v1/completions": "use /v1/chat/completions",
@@ -16,12 +17,20 @@ _NOT_OFFERED = {
     "/v1/chat/completions/": "answers are not stored; GET /v1/decisions/ID returns their decisions",
     "/v1/messages/batches": "send the requests one by one",
     "/v1/batches": "send the requests one by one",
-    "/v1/files": "put files into the messages, or call the provider directly",
-    "/v1/audio/": "call the provider itself",
-    "/v1/images/": "call the provider itself",
+    "/v1/files": "put files into the messages, or call the provider itself",
     "/v1/moderations": "POST /v1/route says whether a request would be blocked",
-    "/v1/realtime": "call the provider itself",
-}
+    "/v1/complete": "use /v1/messages",
+    "/v1/assistants": "use /v1/responses or /v1/chat/completions",
+    "/v1/threads": "use /v1/responses or /v1/chat/completions",
+    **dict.fromkeys(
+        (
+            "/v1/audio/", "/v1/images/", "/v1/videos", "/v1/realtime", "/v1/vector_stores",
+            "/v1/fine_tuning/", "/v1/evals", "/v1/uploads", "/v1/containers", "/v1/chatkit/",
+            "/v1/organization", "/v1/organizations", "/v1/skills", "/v1/rerank",
+        ),
+        _CALL_DIRECTLY,
+    ),
+}  # fmt: skip
 
 
 def unknown_path_message(path: str, known: Collection[str]) -> str:

@@ -78,8 +78,13 @@ def writer_address(environ: Mapping[str, str], place: str) -> tuple[str, bytes] 
 
 
 def path_of(place: str) -> Path | None:
-    """The file that a place names; None if it is a server."""
-    return None if place.startswith(_SERVERS) else Path(place).expanduser()
+    """The file that a place names; None if it is a server. Raises ConfigError for another URL."""
+    if place.startswith(_SERVERS):
+        return None
+    if "://" in place:
+        scheme = place.partition("://")[0]
+        raise ConfigError(f"ledger: a {scheme}:// URL; use a path, a postgresql:// URL or off")
+    return Path(place).expanduser()
 
 
 def store_at(where: str | Path, **more: Any) -> Store:
