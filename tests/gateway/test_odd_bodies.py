@@ -194,6 +194,30 @@ def test_what_responses_does_not_know_is_refused_by_name(asked: dict[str, Any], 
     assert refused.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("path", "more", "says", "param"),
+    [
+        ("messages", {"stop_sequences": "x"}, "stop_sequences is 'x'; use a list", None),
+        ("messages", {"stop_sequences": [5]}, "stop_sequences is [5]; use", None),
+        ("chat/completions", {"stop": [None]}, "stop is [None]; use", "stop"),
+        ("chat/completions", {"modalities": 5}, "modalities is 5; use a list", "modalities"),
+        ("responses", {"max_output_tokens": 0}, "max_output_tokens is 0; use", "max_output_tokens"),
+        ("responses", {"input": " "}, "the prompt is empty", "input"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_as_the_caller_names_it(
+    path: str, more: dict[str, Any], says: str, param: str | None
+) -> None:
+    """Nothing is sent: it would be paid for, and the answer could not be read back."""
+    asked = {"input": "Hm?"} if path == "responses" else chat(max_tokens=20)
+    with world() as w:
+        said = w.post(f"/v1/{path}", {**asked, "model": "fast", **more})
+        assert (said.status, w.upstream.requests) == (400, [])
+    error = said.json()["error"]
+    assert error["message"].startswith(says)
+    assert error.get("param") == param
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_log_probabilities_come_back_over_responses(*, stream: bool) -> None:
     """As parts of the text, whole and piece by piece."""

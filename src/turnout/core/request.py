@@ -216,6 +216,13 @@ def _check_shape(body: Body) -> None:
         isinstance(tools, list | tuple) and all(isinstance(tool, Mapping) for tool in tools)
     ):
         raise InvalidRequest("tools must be a list of objects", field="tools")
+    for name in ("stop", "modalities"):
+        value = body.get(name)
+        texts = [value] if isinstance(value, str) else value
+        if texts is not None and not (
+            isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts)
+        ):
+            raise InvalidRequest(f"{name} is {value!r}; use a list of texts", field=name)
     response_format = body.get("response_format")
     if response_format is not None and not isinstance(response_format, Mapping):
         raise InvalidRequest("response_format must be an object", field="response_format")

@@ -25,6 +25,7 @@ from turnout.gateway.cache import Cache, cache_key, cacheable_answer, send_cache
 from turnout.gateway.conversations import Conversations
 from turnout.gateway.cors import Origins
 from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Inbound, Messages, Responses
+from turnout.gateway.dialects.words import in_words_of
 from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.idempotency import HEADER, Idempotency
 from turnout.gateway.metrics import Metrics
@@ -88,15 +89,15 @@ class Gateway:
         self._paths = Paths(self._routes())
 
     def _routes(self) -> Routes:
-        chat, messages = Chat(), Messages()
+        chat, messages, responses = Chat(), Messages(), Responses()
         own = OwnApi(self._json, self._recent, self._metrics, self.readiness)
         admin = Admin(lambda: self.engine.accounts, self._json)
         return {
             ("POST", "/v1/chat/completions"): (chat, self._answer_handler(chat)),
             ("POST", "/v1/messages"): (messages, self._answer_handler(messages)),
             ("POST", "/v1/responses"): (
-                chat,
-                self._conversations.wrap(self._answer_handler(Responses())),
+                responses,
+                self._conversations.wrap(self._answer_handler(responses)),
             ),
             ("POST", "/v1/embeddings"): (chat, self._answer_handler(Embeddings())),
             **own.routes(chat, self._conversations),
@@ -197,7 +198,7 @@ class Gateway:
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
             self._log_error(error, arrival)
-            problem = problem_of(error)
+            problem = in_words_of(dialect.name, problem_of(error))
             self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes

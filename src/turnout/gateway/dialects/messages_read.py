@@ -42,8 +42,13 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
         "max_tokens": _max_tokens(payload),
     }
     body.update({name: payload[name] for name in SAME if payload.get(name) is not None})
-    if payload.get("stop_sequences"):
-        body["stop"] = payload["stop_sequences"]
+    stops = payload.get("stop_sequences")
+    if isinstance(stops, str):
+        raise InvalidRequest(
+            f"stop_sequences is {stops!r}; use a list of texts", field="stop_sequences"
+        )
+    if stops:
+        body["stop"] = stops
     body.update(_tools(payload))
     body.update(_thinking(payload))
     if payload.get("mcp_servers"):
