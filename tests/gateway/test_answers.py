@@ -51,6 +51,20 @@ def test_auto_is_answered_by_the_routed_model_and_says_why(path: str, *, stream:
     assert answer.headers["x-turnout-reason"]
 
 
+@pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("stream", "accepts"), [(True, "text/event-stream"), (False, "application/json")]
+)
+def test_a_provider_is_told_whether_a_stream_is_wanted(
+    family: str, path: str, accepts: str, *, stream: bool
+) -> None:
+    """By each API's header, whatever the caller's own said."""
+    with world(family=family, ledger="off") as w:
+        assert w.post(path, PATHS[path](stream=stream), {"accept": "text/plain"}).status == 200
+        assert w.upstream.requests[-1].headers["accept"] == accepts
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("stream", [True, False])
 def test_headers_name_the_fallback_that_answered(path: str, *, stream: bool) -> None:
