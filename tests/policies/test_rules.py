@@ -1,12 +1,17 @@
 """Rules, from the configuration to the decision."""
 
 import time
+from datetime import datetime
 
 import pytest
 
 from tests.gateway.world import chat, messages, world
 from tests.runtime.world import CODE, FACT, config
+from tests.worlds import features, prediction, request
 from turnout import ConfigError, Router
+from turnout.core import Snapshot
+from turnout.decision import decide
+from turnout.ledger.records import pack, unpack
 from turnout.testing import FaultyUpstream
 
 RULES = [
@@ -67,6 +72,10 @@ def test_another_policy_may_stand_below_the_rules() -> None:
             "hours.0: 25.0: input should be less than or equal to 24",
         ),
         ({"name": "rules", "rules": RULES, "otherwise": "rules"}, "name another one"),
+        *(
+            ({"name": "rules", "rules": RULES, "timezone": zone}, "timezone: .* like Europe/Berlin")
+            for zone in ("Berlin", "Europe", "../etc/passwd", "CEST")
+        ),
         ({"name": "cascade"}, "policy cascade needs verify"),
         ({"name": "cascade", "verify": {"kind": "model"}}, "verify kind model needs model"),
         ({"name": "weighted", "weights": {"nobody": 1}}, "'nobody' is not in models"),
@@ -115,6 +124,39 @@ def test_a_rule_holds_from_its_first_hour_to_just_before_its_last(
     assert sorted(set(found["rule nights"])) == [22, 23.999, 24, 30.499]
     assert sorted(set(found["lowest expected cost"])) == [21.999, 30.5, 36]
     assert len(found["rule nights"]) == 4 * len(bodies)
+
+
+# Twenty in the evening to two at night in Berlin, with the night of each change of its clocks.
+@pytest.mark.parametrize(
+    ("instant", "holds"),
+    [
+        ("2026-01-15T18:59:59", False),
+        ("2026-01-15T19:00:00", True),
+        ("2026-01-16T00:59:59", True),
+        ("2026-01-16T01:00:00", False),
+        ("2026-07-15T17:59:59", False),
+        ("2026-07-15T18:00:00", True),
+        ("2026-07-16T00:00:00", False),
+        ("2026-03-29T00:59:59", True),
+        ("2026-03-29T01:00:00", False),
+        ("2026-10-24T23:59:59", True),
+        ("2026-10-25T00:00:00", False),
+        ("2026-10-25T01:00:00", False),
+    ],
+)
+def test_hours_are_those_of_the_clocks_in_the_time_zone(instant: str, *, holds: bool) -> None:
+    """In summer and in winter; the ledger's instant gives the same decision again."""
+    nights = {"name": "nights", "model": "strong", "hours": ["20:00", "2:00"]}
+    policy = {"name": "rules", "rules": [nights], "timezone": "Europe/Berlin"}
+    at = datetime.fromisoformat(f"{instant}+00:00").timestamp()
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream, policy=policy), environ={}) as r:
+            asked, rules = request(FACT), r.parts.means.rules
+            made = decide(asked, features(), prediction("code"), Snapshot(as_of=at), rules)
+            again_asked, again = unpack(pack(asked, made))
+            redone = decide(again_asked, again.features, again.prediction, again.snapshot, rules)
+    assert (made.reason == "rule nights") == holds
+    assert redone == made
 
 
 CHORES = {

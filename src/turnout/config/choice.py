@@ -97,8 +97,8 @@ class VerifySection(Section):
 class RuleSection(Section):
     """One rule: if everything that it names matches, ``model`` answers.
 
-    ``tags`` are compared with the request's ``metadata``; ``hours`` are (from, to) in UTC; ``kind``
-    is what the call is for.
+    ``tags`` are compared with the request's ``metadata``; ``hours`` are (from, to) in the
+    policy's time zone; ``kind`` is what the call is for.
     """
 
     name: Name
@@ -150,7 +150,8 @@ class PolicySection(Section):
     ``cheapest_above_quality`` prefers the usual model on strange prompts. ``output_quantile`` is
     the quantile of an answer's predicted length that counts for its expected cost. ``prompt_caches:
     off`` counts every prompt as uncached. ``steps`` and ``verify`` are those of a cascade;
-    ``rules`` come before the policy named ``otherwise``.
+    ``rules``, whose hours are in ``timezone``, UTC without it, come before the policy named
+    ``otherwise``.
     """
 
     name: PolicyName = "intent_map"
@@ -168,7 +169,21 @@ class PolicySection(Section):
     steps: Annotated[int, Field(ge=1, le=10)] = 3
     verify: VerifySection | None = None
     rules: tuple[RuleSection, ...] = ()
+    timezone: Name | None = None
     otherwise: PolicyName = "intent_map"
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, name: str | None) -> str | None:
+        if name is None:
+            return None
+        from zoneinfo import ZoneInfo
+
+        try:
+            return ZoneInfo(name).key
+        except (KeyError, ValueError, OSError) as error:
+            fix = "use a name like Europe/Berlin; without zones on this machine: pip install tzdata"
+            raise ValueError(f"not a time zone of the IANA database; {fix}") from error
 
     @property
     def policy_names(self) -> tuple[str, ...]:

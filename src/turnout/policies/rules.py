@@ -7,6 +7,7 @@ call and the hour of the snapshot.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from turnout.core import CallKind, Candidate, Ref, Request, text_of
@@ -14,14 +15,14 @@ from turnout.policies.protocol import Policy, Score, Situation, in_order
 
 # A pattern is tried on so many characters at most, so that a careless one stays harmless.
 _CHARACTERS_READ = 4000
-_HOUR_S, _DAY_S = 3600, 86400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """Every condition must match: one of ``keywords``, ``pattern``, all ``tags``, hours and kind.
 
-    ``hours`` is (from, to) in 0..24, in UTC, and may pass midnight; ``deployment`` answers.
+    ``hours`` is (from, to) in 0..24, as clocks in ``zone`` show them, and may pass midnight;
+    ``deployment`` answers.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Rule:
     pattern: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     hours: tuple[float, float] | None = None
+    zone: tzinfo = UTC
     kind: CallKind | None = None
 
     def matches(self, situation: Situation) -> bool:
@@ -54,7 +56,8 @@ class Rule:
     def _is_within_hours(self, as_of: float) -> bool:
         if self.hours is None:
             return True
-        hour = as_of % _DAY_S / _HOUR_S
+        now = datetime.fromtimestamp(as_of, self.zone)
+        hour = now.hour + now.minute / 60 + now.second / 3600
         start, end = self.hours
         return start <= hour < end if start <= end else hour >= start or hour < end
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, tzinfo
 from importlib import import_module
 
 from turnout.catalog import Catalog, Deployment
@@ -122,6 +123,11 @@ def verifier_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -
 
 
 def _rules(config: Config) -> tuple[Rule, ...]:
+    zone: tzinfo = UTC
+    if config.policy.timezone is not None:
+        from zoneinfo import ZoneInfo
+
+        zone = ZoneInfo(config.policy.timezone)
     return tuple(
         Rule(
             name=rule.name,
@@ -130,6 +136,7 @@ def _rules(config: Config) -> tuple[Rule, ...]:
             pattern=rule.pattern,
             tags=rule.tags,
             hours=rule.hours,
+            zone=zone,
             kind=rule.kind,
         )
         for rule in config.policy.rules
