@@ -69,6 +69,18 @@ def test_a_ledger_that_cannot_be_written_is_not_ready(tmp_path: Path) -> None:
         assert said["models"]
 
 
+def test_models_whose_rate_limit_is_used_up_can_be_called() -> None:
+    """They come last, and answer where there is no other."""
+    models = dict.fromkeys(("acme/fast", "acme/strong", "acme/coder"), "f-spent30")
+    with world(ledger="off") as w:
+        w.upstream.scripts.update(models)
+        for name in models:
+            assert w.post("/v1/chat/completions", chat(model=name)).status == 200
+        answer = w.get("/readyz")
+        assert (answer.status, set(answer.json()["models"])) == (200, set(models))
+        assert w.post("/v1/chat/completions", chat()).status == 200
+
+
 def test_a_lost_file_opens_nothing_to_everybody(tmp_path: Path) -> None:
     """Once there was a key, nobody passes without one, though another file has none."""
     file = tmp_path / "ledger.db"

@@ -124,7 +124,7 @@ class Engine:
         means = self._parts.means
         if means.stand_in is not None:
             return [means.stand_in.model]
-        closed = self._parts.unavailable_now()
+        closed = {n for n, why in self._parts.unavailable_now().items() if not why.comes_last}
         return [d.model for d in means.rules.catalog.deployments.values() if d.id not in closed]
 
     async def check_recorder(self) -> None:
