@@ -423,3 +423,16 @@ def test_the_closeness_of_a_call_does_not_depend_on_the_batch() -> None:
     together = known.departures_and_closeness(places)[1]
     alone = np.concatenate([known.departures_and_closeness(one[None])[1] for one in places])
     assert np.abs(together - alone).max() < 1e-6
+
+
+def test_a_prediction_does_not_depend_on_the_prompts_beside_it() -> None:
+    """Alone, in any order and among others it is the same number, not one near it."""
+    predictor = trained_predictor()
+    known = dict(zip(predictor.trained, (0.5, 0.6, 0.8), strict=True))
+    predictor = replace(predictor, newcomers=(by_prior("new", 0.7, known),))
+    asked = [row_text(row) for row in prompts(300, seed=5)]
+    together = predictor.predict_all(asked)
+    assert np.array_equal(predictor.predict_all(asked[::-1])[::-1], together)
+    assert np.array_equal(predictor.predict_all(asked[37:]), together[37:])
+    alone = [list(predictor.predict(prompt).values()) for prompt in asked]
+    assert np.array_equal(np.array(alone, np.float32), together)

@@ -24,7 +24,7 @@ from turnout.classifiers.success.encoding import (
 )
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.smooth import Smooth
-from turnout.core.arrays import Floats
+from turnout.core.arrays import Floats, product
 
 EDGE = 0.005
 PAIR = 2
@@ -65,7 +65,7 @@ class Blend:
         share = strange[:, None]
         departures = (1 - share) * known + share * unknown
         shared = departures.mean(axis=1, keepdims=True)
-        contrast = ((departures - shared) @ self.basis) @ self.basis.T
+        contrast = product(product(departures - shared, self.basis), self.basis.T)
         if self.contrast_floor:
             contrast = _without_small_contrasts(
                 contrast, self.contrast_floor * np.maximum(0.0, 2.0 * share - 1.0)
@@ -89,7 +89,7 @@ def _weighted_members(weights: Floats, members: Floats) -> Floats:
 
 def _weighted_sum(weights: Floats, members: Floats) -> Floats:
     shape = members.shape[1:]
-    return np.asarray(weights @ members.reshape(len(weights), -1)).reshape(shape)
+    return product(weights, members.reshape(len(weights), -1)).reshape(shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ class Expert:
         known = self.blend.departures(reading.members, np.zeros_like(reading.strange))
         ability = self.ability
         # Abilities sum to zero, so the level of the departures has no effect.
-        return np.asarray(known @ ability / (ability @ ability + 1e-6), dtype=np.float32)
+        return np.asarray(product(known, ability) / (ability @ ability + 1e-6), dtype=np.float32)
 
     def predict(self, reading: Reading, advice: Advice | None = None) -> Floats:
         """P(success) ``[n, m]``.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from turnout.classifiers.success.expert import EDGE
-from turnout.core.arrays import Floats
+from turnout.core.arrays import Floats, product
 
 # In probes; tuned over the models of the shared tables.
 _RIDGE = 10.0
@@ -33,8 +33,8 @@ class Newcomer:
     def predict(self, success: Floats, order: Mapping[str, int]) -> Floats:
         """``[n]`` from the known models' ``[n, models]`` in ``order``."""
         columns = [order[name] for name in self.known]
-        moved = (success[:, columns] - self.base) @ self.weights
-        return np.clip(self.prior + moved, EDGE, 1 - EDGE)
+        moved = product(success[:, columns] - self.base, self.weights)
+        return np.asarray(np.clip(self.prior + moved, EDGE, 1 - EDGE), dtype=np.float32)
 
     def mean_given(self, means: Mapping[str, float]) -> float:
         """Its mean on the prompts of ``means``, the known models' means; probes may be harder."""

@@ -21,7 +21,7 @@ from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
 from turnout.classifiers.success.scale import abilities, lowered_where_harder
 from turnout.core import Ref
-from turnout.core.arrays import Floats
+from turnout.core.arrays import Floats, product
 from turnout.features.prompt import PromptText
 
 # Tuned on folds and left-out tasks of the shared tables: the least weight of a table among those
@@ -165,7 +165,7 @@ def advise(readings: Sequence[Reading], gains: Sequence[Floats]) -> list[Advice]
     familiarity, gain = np.stack([reading.familiarity for reading in readings]), np.stack(gains)
     weight = familiarity**2
     others = np.ones((len(gain), len(gain)), np.float32) - np.eye(len(gain), dtype=np.float32)
-    advised = others @ (weight * gain) / (others @ weight + _NO_ADVICE_WEIGHT)
+    advised = product(others, weight * gain) / (product(others, weight) + _NO_ADVICE_WEIGHT)
     best = [np.delete(familiarity, number, axis=0).max(axis=0) for number in range(len(gain))]
     return [Advice(gain=g, familiarity=k) for g, k in zip(advised, best, strict=True)]
 

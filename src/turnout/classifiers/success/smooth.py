@@ -3,12 +3,12 @@
 Invariant: pure; only the encoded prompt is read.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from turnout.classifiers.success.encoding import marks_of, meaning_of
-from turnout.core.arrays import Floats
+from turnout.core.arrays import Doubles, Floats, product
 from turnout.features import words
 
 _NEAREST = 10
@@ -30,13 +30,18 @@ class Neighbours:
     departures: Floats
     count: int
     of_calls: bool
+    _places: Doubles = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Keeps the places in double precision, as each prompt is compared with all of them."""
+        object.__setattr__(self, "_places", self.places.astype(np.float64))
 
     def departures_and_closeness(self, places: Floats) -> tuple[Floats, Floats]:
         """Mean departures ``[n, m]`` and mean closeness of the nearest ten ``[n]``."""
-        cosines = places @ self.places.T
+        cosines = product(places, self._places.T)
         count = min(self.count, cosines.shape[1])
         nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-        closeness_to_each = -_form_distances(places, self.places) if self.of_calls else cosines
+        closeness_to_each = -_form_distances(places, self._places) if self.of_calls else cosines
         nearest_closeness = np.partition(
             -closeness_to_each, min(_NEAREST, closeness_to_each.shape[1]) - 1, axis=1
         )[:, :_NEAREST]
@@ -44,9 +49,9 @@ class Neighbours:
         return self.departures[nearest].mean(axis=1), mean_closeness
 
 
-def _form_distances(some: Floats, others: Floats) -> Floats:
+def _form_distances(some: Floats, others: Doubles) -> Floats:
     """``[n, k]``: the distances between the marks of places."""
-    x, y = form_of(some), form_of(others)
+    x, y = some[:, words.DIMENSIONS :].astype(np.float64), others[:, words.DIMENSIONS :]
     lengths = [np.einsum("ij,ij->i", part, part) for part in (x, y)]
     square = lengths[0][:, None] + lengths[1] - 2 * x @ y.T
     # Rounding leaves small distances between equal marks that vary with the number of prompts.
@@ -67,7 +72,7 @@ class Smooth:
 
     def departures_and_closeness(self, encoded: Floats) -> tuple[Floats, Floats]:
         """Departures ``[2, n, m]``, of the linear member and neighbours, and closeness ``[n]``."""
-        linear = linear_inputs(encoded, self.centre, self.scale) @ self.coefficients
+        linear = product(linear_inputs(encoded, self.centre, self.scale), self.coefficients)
         near, closeness = self.neighbours.departures_and_closeness(
             places(encoded, self.centre, self.scale)
         )
@@ -93,8 +98,3 @@ def places(encoded: Floats, centre: Floats, scale: Floats) -> Floats:
     vectors = np.hstack([meaning_of(encoded), marks])
     length = np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6
     return np.asarray(vectors / length, dtype=np.float32)
-
-
-def form_of(places: Floats) -> Floats:
-    """The part of ``places`` that holds the marks."""
-    return places[:, words.DIMENSIONS :]
