@@ -337,3 +337,15 @@ def test_a_cooldown_is_not_for_a_changed_deployment_of_the_same_name() -> None:
     for watched in (two, other):
         watched.apply_cooldown(shared[0])
     assert (two.cooling()["a"], other.cooling()["a"]) == (True, False)
+
+
+def test_an_answer_that_was_slow_is_forgotten_in_time() -> None:
+    """Else a limit on latency would leave a deployment out for good after a single slow answer."""
+    clock = Clock()
+    watched = make_health(clock)
+    watched.latencies.prior = {"b": 700.0}
+    watched.call_began("a")
+    watched.call_ended(structs.replace(outcome("a", None), latency_ms=9000.0))
+    assert watched.latencies.expected_ms() == {"a": 9000.0, "b": 700.0}
+    clock.now += 301
+    assert watched.latencies.expected_ms() == {"b": 700.0}

@@ -93,7 +93,7 @@ class Health:
         self._all_open = True
         self._by_fingerprint = {d.fingerprint: name for name, d in deployments.items()}
         self.on_cooldown: Callable[[Cooldown], object] = _ignore
-        self.latencies = Latencies()
+        self.latencies = Latencies(clock)
 
     def unavailable(self, without: Collection[str] = ()) -> dict[str, Exclusion]:
         """Deployments that cannot take a call now, with the reason; ``without`` are closed anyway.
