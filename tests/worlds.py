@@ -1,5 +1,6 @@
 """A small world for tests: three models at one provider, and requests to route."""
 
+from dataclasses import replace
 from typing import Any
 
 from turnout.catalog import Catalog, Deployment, ModelCard, Price, Provider, Rates
@@ -24,6 +25,12 @@ def deployment(name: str, money: Price | None, *, provider: str = "p", **card: A
         provider=Provider(name=provider, base_url=f"http://{provider}.test/v1", api_key="k"),
         price=money,
     )
+
+
+def anthropic(name: str, money: Price, **card: Any) -> Deployment:
+    """A deployment at Anthropic's API."""
+    made = deployment(name, money, provider="anthropic", **card)
+    return replace(made, provider=replace(made.provider, family="anthropic"))
 
 
 def catalog(*deployments: Deployment) -> Catalog:

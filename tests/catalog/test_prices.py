@@ -83,6 +83,7 @@ def test_searches_and_sound_have_a_price_of_their_own_or_an_unknown_one() -> Non
         Usage(unpriced=True),
     ):
         assert unknown.bill(usage) is None
+        assert not usage.is_empty
 
 
 def test_the_catalogue_knows_searches_and_sound() -> None:

@@ -1,5 +1,6 @@
 """decide() is pure, explains every candidate and never falls open."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -8,8 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
-from turnout.core import Constraints, Decision, Exclusion, InvalidRequest, Snapshot
+from tests.worlds import (
+    NOW,
+    anthropic,
+    catalog,
+    deployment,
+    features,
+    prediction,
+    price,
+    request,
+    rulebook,
+)
+from turnout.core import (
+    Constraints,
+    Decision,
+    Exclusion,
+    InvalidRequest,
+    Prediction,
+    Snapshot,
+)
 from turnout.decision import bound, decide
 
 
@@ -52,6 +70,26 @@ def test_writing_is_served_as_creative_where_only_the_recipe_is_configured() -> 
     assert decision.confidence == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize(
+    ("guess", "intents", "served"),
+    [
+        (prediction("code", label="creative"), ("code", "creative"), ("creative", 1)),
+        (prediction("writing"), ("creative", "writing"), ("writing", 0.9)),
+        (prediction("writing"), ("code",), ("writing", 0.9)),
+        (prediction("code", label_failure="timeout"), ("code",), ("unknown", 0)),
+        (prediction(None), ("code",), ("unknown", 0)),
+    ],
+    ids=["a label wins", "both configured", "no parent", "failed label", "no intents"],
+)
+def test_the_intent_is_the_label_or_the_likeliest(
+    guess: Prediction, intents: tuple[str, ...], served: tuple[str, float]
+) -> None:
+    """As sure as its score is; a label is certain, and without either there is no intent."""
+    rules = replace(rulebook(), intents=frozenset(intents))
+    decision = decision_for(prediction=guess, rules=rules)
+    assert (decision.intent, decision.confidence) == served
+
+
 def test_a_missing_label_goes_to_the_default_and_local_safety_still_decides() -> None:
     """A label classifier that failed takes routing to the default, not safety."""
     missed = prediction("creative", label_failure="timeout")
@@ -67,11 +105,14 @@ def test_a_missing_label_goes_to_the_default_and_local_safety_still_decides() ->
         prediction("code", unsafe=0.5),
         prediction("code", unsafe=0.01, label="unsafe"),
         prediction(None, unsafe=None),
+        prediction("code", unsafe=None, label="code"),
+        prediction("code", injection=float("nan")),
+        prediction("code", unsafe=float("nan"), injection=0.0),
     ],
-    ids=["score", "at the threshold", "label", "no verdict"],
+    ids=["score", "threshold", "label", "no verdict", "label alone", "injection nan", "harm nan"],
 )
 def test_unsafe_is_blocked_before_any_model(unsafe: Any) -> None:
-    """A score at the threshold, an unsafe label or no verdict at all leaves no route."""
+    """A score at the threshold or that is no number, an unsafe label, or no score at all."""
     decision = decision_for(prediction=unsafe)
     assert decision.blocked
     assert decision.routes == ()
@@ -191,6 +232,28 @@ def test_what_just_fits_is_within_the_limit(world: dict[str, Any], kind: str | N
     decision = decision_for(rules=rulebook(cards=catalog(small)), **world)
     excluded = decision.candidates[0].excluded
     assert (excluded.kind if excluded else None) == kind
+
+
+@pytest.mark.parametrize(
+    ("searches", "limits", "kind", "words"),
+    [
+        (None, {"max_cost_pico_usd": 10**15}, "over_cost_limit", "no max_uses, .* a cost limit"),
+        (None, {"most_pico_usd": 10**15}, "over_budget", "no max_uses, .* has a budget"),
+        (3, {"max_cost_pico_usd": 10**15}, "over_cost_limit", "^its price is unknown and .* limit"),
+        (3, {"most_pico_usd": 10**15}, "over_budget", "^its price is unknown and .* budget"),
+        (None, {"most_tokens": 10**9}, None, ""),
+    ],
+)
+def test_searches_without_a_limit_or_a_price_fit_no_limit_of_cost(
+    searches: int | None, limits: dict[str, int], kind: str | None, words: str
+) -> None:
+    """Nobody knows what they cost; the reason says which of the two is missing."""
+    claude = anthropic("small", price(1, 2))
+    rules = rulebook(cards=catalog(claude))
+    decision = decision_for(features=features(searches=searches), rules=rules, **_limited(**limits))
+    excluded = decision.candidates[0].excluded
+    assert (excluded.kind if excluded else None) == kind
+    assert re.search(words, str(excluded or ""))
 
 
 def test_each_of_several_answers_is_expected_to_cost() -> None:

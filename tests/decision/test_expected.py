@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
+from tests.worlds import (
+    NOW,
+    anthropic,
+    catalog,
+    deployment,
+    features,
+    prediction,
+    price,
+    request,
+    rulebook,
+)
 from turnout.catalog import Deployment, Price, Rates
 from turnout.core import Constraints, Decision, Features, Usage
 from turnout.decision import Balance, Group, bound, decide
@@ -26,12 +36,6 @@ def cached_price(usd_in: int, usd_out: int, *, write: float | None = None) -> Pr
         cache_write=None if write is None else round(usd_in * write * 10**6),
     )
     return Price(rates=rates, source="this test", date="2026-01-01")
-
-
-def anthropic(name: str, money: Price, **card: object) -> Deployment:
-    """A deployment at Anthropic's API."""
-    made = deployment(name, money, provider="anthropic", **card)
-    return replace(made, provider=replace(made.provider, family="anthropic"))
 
 
 WARM = deployment("warm", cached_price(2, 2), quality=0.9)
@@ -113,7 +117,7 @@ def test_writing_is_priced_where_the_request_asks_and_the_provider_bills_it(
         Cheapest(), {"claude": 9_000, "cheap": 9_000}, seen, CHEAP, claude
     ).candidates
     rate = 4 if hour_cache else 2.5
-    assert plain.cost_pico_usd == (TOKENS + 200) * 10**6
+    assert (plain.cost_pico_usd, plain.cache_read_tokens) == ((TOKENS + 200) * 10**6, 0)
     if not marked:
         assert (warm.cache_read_tokens, warm.cache_write_tokens) == (0, 0)
         assert warm.cost_pico_usd == (TOKENS + 100) * 2 * 10**6
@@ -224,17 +228,29 @@ def test_a_switch_is_paid_by_the_turns_to_come(answers: int, model: str) -> None
     assert first.cost_pico_usd == later + read_in
     spread = later + 2 * read_in // (2 + answers) if answers else None
     assert first.ranked_pico_usd == spread
+    assert decision.candidates[1].ranked_pico_usd is None
     if answers:
         assert "for the turns to come)" in decision.explain()
 
 
-def test_a_cache_that_was_seen_to_keep_nothing_is_not_counted_on_later() -> None:
+@pytest.mark.parametrize(
+    ("money", "held"),
+    [
+        (cached_price(1, 2), {"dear": TOKENS, "cheap": 0}),
+        (cached_price(1, 2, write=1.25), {"dear": TOKENS}),
+        (cached_price(1, 2), {}),
+    ],
+    ids=["seen to keep nothing", "writes nothing unmarked", "nothing is cached anywhere"],
+)
+def test_a_cache_that_will_keep_nothing_is_not_counted_on_later(
+    money: Price, held: dict[str, int]
+) -> None:
     """What no turn will read back is paid by this one."""
-    cheap = deployment("cheap", cached_price(1, 2))
+    cheap = deployment("cheap", money)
     dear = deployment("dear", cached_price(4, 2))
     seen = features(TOKENS, answers=8)
-    decision = made(Cheapest(), {"dear": TOKENS, "cheap": 0}, seen, cheap, dear)
-    assert decision.model == "model-dear"
+    decision = made(Cheapest(), held, seen, cheap, dear)
+    assert decision.model == ("model-dear" if held else "model-cheap")
     assert decision.candidates[0].ranked_pico_usd is None
 
 

@@ -28,6 +28,16 @@ def constraints_for(
     return KNOBS.constrain(asked, intent).constraints
 
 
+def test_a_request_that_nothing_limits_stays_as_it_is() -> None:
+    """Nobody has a name that is empty; and whether latency matters is known beforehand."""
+    knobs = Knobs(keys={"": Constraints(max_cost_pico_usd=1)})
+    asked = structs.replace(request(), tenant="nobody")
+    assert knobs.constrain(asked, None) is asked
+    slow = Constraints(max_latency_ms=1)
+    others = [Knobs(all=slow), Knobs(intents={"code": slow}), Knobs(keys={"k": slow}), KNOBS]
+    assert (knobs.limits_latency, {one.limits_latency for one in others}) == (False, {True})
+
+
 def test_the_strictest_limit_counts() -> None:
     """Whoever set it: all, the intent, the key or the request."""
     assert constraints_for(intent="chat").max_cost_pico_usd == 5_000

@@ -359,7 +359,7 @@ def test_every_path_by_every_role(gate: World) -> None:
 
 def test_bad_fields_of_a_key_or_a_budget_are_named(gate: World) -> None:
     """One line says which and what to write instead."""
-    keys, budgets = "/v1/keys", "/v1/budgets"
+    keys, budgets, day = "/v1/keys", "/v1/budgets", {"window": "day", "usd": 1}
     for path, body, said in [
         (keys, {}, "name is ''"),
         (keys, {"name": "a b"}, "name is 'a b'; use 1 to 64"),
@@ -370,6 +370,9 @@ def test_bad_fields_of_a_key_or_a_budget_are_named(gate: World) -> None:
         (keys, {"name": "a", "colour": "red"}, "'colour' is not a field here"),
         (keys, {"name": "a", "expires_in_s": -5}, "expiry lies in the past"),
         (keys, {"name": "a", "expires_in_s": 10**12}, "lies beyond the year 9999"),
+        (keys, {"name": "a", "expires_in_s": False}, "expires_in_s is False; use a whole number"),
+        (keys, {"name": "a", "budgets": [day | {"per": "all"}]}, "those of a key are per key"),
+        (keys, {"name": "a", "budgets": [day | {"name": "k_x"}]}, "one for 'key:k_x:day:usd'"),
         (budgets, {"per": "key", "window": "day"}, "budget: a budget needs exactly one of usd"),
         (budgets, {"per": "key", "window": "day", "usd": 1, "requests": 1}, "exactly one of usd"),
         (budgets, {"per": "galaxy", "window": "day", "usd": 1}, "per: 'galaxy': input should be"),

@@ -134,10 +134,3 @@ def test_a_wider_margin_lets_fewer_pass(
     }
     known, unknown = (first(policy, candidates, situation(s)) for s in (low, high))
     assert prices[known] <= prices[unknown]
-
-
-def test_the_ref_tells_margins_and_means_apart() -> None:
-    """Two policies of one name that decide differently have two digests."""
-    others = [FREE, replace(STEADY, steady=0.2), replace(STEADY, usual=USUAL[:2]), STEADY]
-    assert len({policy.ref.digest for policy in others}) == len(others)
-    assert replace(FREE, usual=USUAL).ref == FREE.ref

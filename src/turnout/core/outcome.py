@@ -54,7 +54,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Whether nothing was used, which costs nothing at any price."""
-        return not (self.total_input or self.total_output or self.unpriced)
+        return not (self.total_input or self.total_output or self.costs_beyond_text)
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

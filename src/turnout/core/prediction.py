@@ -5,6 +5,7 @@ This module does not know models, prices or how the values came about.
 """
 
 from collections.abc import Mapping
+from math import isnan
 from typing import Literal, get_args
 
 from msgspec import Struct, field
@@ -87,9 +88,12 @@ class Prediction(Struct, frozen=True, kw_only=True):
 
     @property
     def unsafe(self) -> float | None:
-        """The larger of harm and injection, which a threshold blocks; None without a verdict."""
+        """The larger of harm and injection, which a threshold blocks; None without a verdict.
+
+        A score that is no number counts as 1.
+        """
         known = [score for score in (self.harm, self.injection) if score is not None]
-        return max(known) if known else None
+        return max([1.0 if isnan(score) else score for score in known], default=None)
 
     @property
     def intent(self) -> str | None:

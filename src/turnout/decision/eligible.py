@@ -51,10 +51,7 @@ Constraint = Callable[[CallFacts, Deployment], Exclusion | None]
 
 
 def _check_lists(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
-    limits = facts.request.constraints
-    if limits.allow is None and not limits.deny:
-        return None
-    names = deployment.names
+    limits, names = facts.request.constraints, deployment.names
     if limits.allow is not None and not names & limits.allow:
         return _NOT_ALLOWED
     return _DENIED if names & limits.deny else None
@@ -99,8 +96,6 @@ def _check_cost(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
 
 def _check_budget(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
     limits = facts.request.constraints
-    if limits.most_pico_usd is None and limits.most_tokens is None:
-        return None
     most = bound(facts.request, facts.features, deployment)
     if limits.most_tokens is not None and most.tokens > limits.most_tokens:
         return _OVER_TOKENS
@@ -145,7 +140,7 @@ def candidates(
     constraints = _constraints_for(request.constraints, features, snapshot, cap)
     success, latency_ms, answers = prediction.success, snapshot.latency_ms, request.choices
     cached = snapshot.cached_tokens
-    warmest = max(cached.values(), default=0) if cached else 0
+    warmest = max(cached.values(), default=0)
     found = []
     for deployment in deployments:
         card, ident = deployment.card, deployment.id

@@ -38,7 +38,7 @@ class SafetyRule:
         score = prediction.unsafe
         if score is None:
             textless = features is not None and unread and not features.characters
-            return None if prediction.label or textless else "no safety verdict could be had"
+            return None if textless else "no safety verdict could be had"
         if score >= self.threshold:
             return f"unsafe score {score:.3f} reaches {self.threshold:.3f}"
         return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from turnout.core import Caller, InvalidRequest, Standing, json_object
+from turnout.core import Budget, Caller, InvalidRequest, Standing, json_object
 from turnout.gateway.arrival import Arrival, ReadJson, Routes, send_json
 from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect
@@ -72,7 +72,7 @@ class Admin:
             admin=fields.get("admin", False),
             models=fields.get("models"),
             expires_ms=_expiry(fields.get("expires_in_s")),
-            budgets=[read_budget({"per": "key", **one}) for one in fields.get("budgets", ())],
+            budgets=[_own_budget(one) for one in fields.get("budgets", ())],
         )
         await send_json(out, {**key.as_dict(), "key": secret})
 
@@ -149,7 +149,9 @@ def _fields(payload: object, known: Mapping[str, type] = _FIELDS) -> dict[str, A
             use = ", ".join(sorted(known))
             raise InvalidRequest(f"{str(name)[:70]!r} is not a field here; use {use}")
         kind = known[name]
-        if value is not None and (not isinstance(value, kind) or (kind is int and value is True)):
+        if value is not None and (
+            not isinstance(value, kind) or (kind is int and isinstance(value, bool))
+        ):
             raise InvalidRequest(f"{name} is {value!r:.70}; use {_TYPE_NAMES[kind]}", field=name)
     models, budgets = fields.get("models") or (), fields.get("budgets") or ()
     if not all(isinstance(model, str) for model in models):
@@ -157,6 +159,18 @@ def _fields(payload: object, known: Mapping[str, type] = _FIELDS) -> dict[str, A
     if not all(isinstance(budget, Mapping) for budget in budgets):
         raise InvalidRequest("budgets must be a list of objects", field="budgets")
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _own_budget(fields: Mapping[str, Any]) -> Budget:
+    """A budget of the key that is made. Raises InvalidRequest for one of anybody else."""
+    budget = read_budget({"per": "key", **fields})
+    if (budget.per, budget.name) != ("key", None):
+        raise InvalidRequest(
+            f"budgets has one for {budget.id!r}; those of a key are per key and have no name, "
+            f"others are set at {_BUDGETS}",
+            field="budgets",
+        )
+    return budget
 
 
 def _child_of(caller: Caller, parent: str | None) -> str:

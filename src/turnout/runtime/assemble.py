@@ -176,7 +176,7 @@ def _embedding(config: Config, catalog: Catalog, means: Means) -> Means | None:
         policies={},
         intents=frozenset(),
         balance=_balance(config, catalog),
-        safety=replace(means.rules.safety, block=False),
+        safety=replace(means.rules.safety, pinned=False),
     )
     health = Health(catalog.deployments, HealthRules(**config.health.model_dump()))
     return replace(means, rules=rules, health=health, stand_in=None, verifier=None, caches=None)
