@@ -29,12 +29,10 @@ class Rates:
 
     def of(self, fresh: int, cache_read: int, cache_write: int, output: int) -> int:
         """Pico-dollars for so many tokens: fresh input, cache reads, cache writes and output."""
-        amount = fresh * self.input + output * self.output
-        if cache_read:
-            amount += cache_read * (self.input if self.cache_read is None else self.cache_read)
-        if cache_write:
-            amount += cache_write * (self.input if self.cache_write is None else self.cache_write)
-        return amount
+        read = self.input if self.cache_read is None else self.cache_read
+        write = self.input if self.cache_write is None else self.cache_write
+        prompt = fresh * self.input + cache_read * read + cache_write * write
+        return prompt + output * self.output
 
     def at_least(self, fresh: int, output: int) -> "Rates":
         """The rates, none lower than these."""
@@ -100,7 +98,7 @@ class Price:
         )
         if usage.unpriced or any(count and price is None for count, price, _ in parts):
             return None
-        return sum(count * ((price or 0) - text) for count, price, text in parts if count)
+        return sum(count * ((price or 0) - text) for count, price, text in parts)
 
     def bill(self, usage: Usage) -> int | None:
         """Pico-dollars for all of one call; None where a part of it has no known price."""
@@ -126,11 +124,8 @@ class Price:
         self, input_tokens: int, output_tokens: int, *, cache_read: int = 0, cache_write: int = 0
     ) -> int:
         """Pico-dollars for a call of this size, with so much of the prompt read and written."""
-        rates = self.rates_for(input_tokens)
-        if cache_read or cache_write:
-            fresh = input_tokens - cache_read - cache_write
-            return self.fee + rates.of(fresh, cache_read, cache_write, output_tokens)
-        return self.fee + input_tokens * rates.input + output_tokens * rates.output
+        rates, fresh = self.rates_for(input_tokens), input_tokens - cache_read - cache_write
+        return self.fee + rates.of(fresh, cache_read, cache_write, output_tokens)
 
     def most_cost(self, input_tokens: int, output_tokens: int) -> int:
         """The most pico-dollars that a call of this size can cost, whatever the cache does."""

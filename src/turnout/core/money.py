@@ -54,4 +54,4 @@ def format_usd(pico_usd: int | None, *, places: int = 6) -> str:
         return "unknown"
     step = Decimal(1).scaleb(-places)
     rounded = usd_from_pico(pico_usd).quantize(step, rounding=ROUND_CEILING)
-    return f"${rounded:f}" if rounded >= 0 else f"-${-rounded:f}"
+    return f"{'-' if rounded < 0 else ''}${abs(rounded):f}"
