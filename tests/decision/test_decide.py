@@ -76,10 +76,18 @@ def test_writing_is_served_as_creative_where_only_the_recipe_is_configured() -> 
         (prediction("code", label="creative"), ("code", "creative"), ("creative", 1)),
         (prediction("writing"), ("creative", "writing"), ("writing", 0.9)),
         (prediction("writing"), ("code",), ("writing", 0.9)),
+        (prediction("writing"), ("creative",), ("creative", 0.9)),
         (prediction("code", label_failure="timeout"), ("code",), ("unknown", 0)),
         (prediction(None), ("code",), ("unknown", 0)),
     ],
-    ids=["a label wins", "both configured", "no parent", "failed label", "no intents"],
+    ids=[
+        "a label wins",
+        "both configured",
+        "no parent",
+        "parent alone",
+        "failed label",
+        "no intents",
+    ],
 )
 def test_the_intent_is_the_label_or_the_likeliest(
     guess: Prediction, intents: tuple[str, ...], served: tuple[str, float]
@@ -118,6 +126,20 @@ def test_unsafe_is_blocked_before_any_model(unsafe: Any) -> None:
     assert decision.routes == ()
     assert (decision.intent, decision.refusal) == ("unsafe", "no")
     assert decision.expected_cost_pico_usd == 0
+
+
+def test_what_no_classifier_reads_is_refused_where_that_is_configured() -> None:
+    """By the kinds that were not read; text alone is judged as ever."""
+    rules = rulebook()
+    strict = replace(rules, safety=replace(rules.safety, text_only=True))
+    for kinds, blocked in (
+        ({"text"}, None),
+        ({"text", "image"}, "no safety verdict on image, which safety.unread refuses"),
+        ({"file", "audio"}, "no safety verdict on audio, file, which safety.unread refuses"),
+    ):
+        seen = features(modalities=frozenset(kinds))
+        assert decision_for(features=seen, rules=strict).blocked == blocked
+        assert decision_for(features=seen, rules=rules).blocked is None
 
 
 def test_unsafe_can_be_sent_to_a_model_on_purpose() -> None:
@@ -171,6 +193,11 @@ def _limited(**limits: Any) -> dict[str, Any]:
     [
         ({"features": features(tokens=901)}, "window_exceeded", "answer exceed context limit: 901"),
         ({"features": features(tokens=1000)}, "window_exceeded", "too long: 1000 tokens > 1000"),
+        (
+            {"features": features(tokens=600), "request": request(max_tokens=500)},
+            "window_exceeded",
+            "input length and `max_tokens` exceed context limit: 600 + 500 > 1000",
+        ),
         ({"request": request(max_tokens=600)}, "answer_too_short", "answers at most 500"),
         ({"features": features(modalities=frozenset({"text", "image"}))}, "incapable", "image"),
         ({"features": features(needs_tools=True)}, "incapable", "does not call tools"),
