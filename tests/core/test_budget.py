@@ -38,8 +38,9 @@ def test_a_window_is_named_in_utc_and_ends_where_the_next_begins(
     [((2027, 1, 31, 23, 59), (2027, 2, 1)), ((2028, 2, 1), (2028, 3, 1))],
 )
 def test_a_month_ends_with_its_last_day(when: tuple[int, ...], ends: tuple[int, ...]) -> None:
-    """Long or short."""
+    """Long or short; a total never ends."""
     assert window_of("month", _ms(*when))[1] == _ms(*ends)
+    assert window_of("total", _ms(*when)) == ("total", None)
 
 
 def test_what_two_calls_use_together_is_unknown_where_one_is() -> None:

@@ -384,6 +384,12 @@ def test_a_tool_that_no_candidate_can_run_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="web_search") as refused:
         decision_for(features=features(hosted=("web_search",)))
     assert refused.value.field == "tools"
+    runs = replace(catalog().deployments["strong"], id="runs")
+    runs = replace(runs, provider=replace(runs.provider, family="openai-responses"))
+    rules = rulebook(cards=catalog(*catalog().deployments.values(), runs))
+    found = decision_for(features=features(hosted=("web_search",)), rules=rules)
+    assert [route.deployment for route in found.routes] == ["runs"]
+    assert str(found.candidates[0].excluded) == "does not run web_search"
 
 
 def test_a_decision_sorts_as_its_request_and_depends_on_the_bundle() -> None:

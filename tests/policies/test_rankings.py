@@ -16,6 +16,8 @@ from turnout.policies import (
     IntentMap,
     Policy,
     Random,
+    Rule,
+    Rules,
     Score,
     Situation,
     Strongest,
@@ -107,6 +109,13 @@ def test_a_policy_ranks_by_its_rule(
     assert reason not in {score.reason for score in scores[1:]}
 
 
+def test_a_cost_to_rank_by_counts_in_place_of_the_other() -> None:
+    """Whichever is higher; the candidate is not billed by it."""
+    pool = [structs.replace(POOL[1], ranked_pico_usd=cost) for cost in (None, 0, USD)]
+    pool = [structs.replace(c, deployment=name) for c, name in zip(pool, "xyz", strict=True)]
+    assert order(ranked(Cheapest(), pool)) == "yxz"
+
+
 @pytest.mark.parametrize(
     ("intent", "pool", "reason"),
     [
@@ -135,6 +144,38 @@ def test_a_quality_needs_the_smallest_share_that_was_found_to_keep_it(
     )
     assert policy.share(asked) == share
     assert (policy.share(None), replace(policy, threshold=None).share(None)) == (0.1, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("hours", "hour", "chosen"),
+    [
+        ((9, 17), 8.999, "e"),
+        ((9, 17), 9, "a"),
+        ((9, 17), 16.999, "a"),
+        ((9, 17), 17, "e"),
+        ((22, 6), 22, "a"),
+        ((22, 6), 6, "e"),
+        ((0, 24), 0, "a"),
+        (None, 12, "a"),
+    ],
+)
+def test_a_rule_chooses_in_its_hours(
+    hours: tuple[float, float] | None, hour: float, chosen: str
+) -> None:
+    """From the first to just before the last; the others follow once each, in their own order."""
+    rule = Rule(name="r", deployment="a", hours=hours)
+    policy = Rules(rules=(Rule(name="gone", deployment="z"), rule), otherwise=Cheapest())
+    situation = Situation(
+        request=structs.replace(request(), body={"messages": [{"role": "system", "content": "x"}]}),
+        features=features(),
+        prediction=prediction(),
+        snapshot=structs.replace(NOW, as_of=hour * 3600 + 86_400 * 20_000),
+        intent=None,
+    )
+    scores = list(policy.rank(POOL, situation))
+    assert order(scores) == ("aebdfc" if chosen == "a" else "ebdafc")
+    assert scores[0].reason == ("rule r" if chosen == "a" else "lowest expected cost")
+    assert not replace(rule, keywords=("x",)).matches(situation)
 
 
 def test_shares_of_chance_are_those_of_the_weights() -> None:
@@ -231,6 +272,7 @@ def test_policies_that_decide_differently_have_different_refs() -> None:
     ]
     for one, other in combinations(different, 2):
         assert one.ref != other.ref
+    assert all(policy.ref.name for policy in different)
     assert replace(above, usual=(("a", 0.5),)).ref == above.ref
     assert Weighted(weights={"b": 2, "a": 1}).ref == different[6].ref
     assert Cascade(drafting=frozenset("ba")).ref == Cascade(drafting=frozenset("ab")).ref

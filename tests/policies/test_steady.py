@@ -65,13 +65,16 @@ def test_a_near_tie_on_a_strange_prompt_stays_where_the_means_put_it() -> None:
     """A usually weak model that just passes is not taken; on a known prompt it is."""
     near = pool(0.5, 0.88, 0.9)
     assert first(FREE, near, situation(1.0)) == "mid"
-    assert first(STEADY, near, situation(1.0)) == "large"
+    ranking = [score.deployment for score in STEADY.rank(near, situation(1.0))]
+    assert ranking == ["large", "mid", "small"]
+    assert STEADY.rank([], situation(1.0)) == []
     assert first(STEADY, near, situation(0.0)) == "mid"
 
 
 def test_a_clear_contrast_moves_the_choice_however_strange_the_prompt() -> None:
     """A model that is predicted best of all is never held back by its mean."""
     assert first(STEADY, pool(0.5, 0.9, 0.8), situation(1.0)) == "mid"
+    assert first(STEADY, pool(0.5, 0.9, 0.88), situation(1.0)) == "mid"
     assert first(STEADY, pool(0.9, 0.6, 0.6), situation(1.0)) == "small"
 
 

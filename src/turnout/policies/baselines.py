@@ -78,7 +78,7 @@ class Random:
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """The candidates, rotated so that the drawn one is first."""
         count = len(candidates)
-        first = min(int(situation.draw("random") * count), count - 1)
+        first = int(situation.draw("random") * count)
         rotated = [*candidates[first:], *candidates[:first]]
         return [
             Score(
