@@ -39,6 +39,7 @@ def test_another_model_is_billed_at_its_own_price_at_the_same_provider() -> None
     cards = catalog(called, other, elsewhere)
     assert billed_deployment(called, None, cards) is called
     assert billed_deployment(called, "BIG-2026-01-01", cards) is called
+    assert billed_deployment(called, "big-latest", catalog(other)) is called
     assert billed_deployment(called, "small", cards) is other
     assert billed_deployment(called, "tiny", cards) is None
     assert billed_deployment(called, "unheard", cards) is None

@@ -27,10 +27,9 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     card, more = deployment.card, features.uncounted
     if deployment.may_search(features):
         more = None  # the length of what a search finds is unknown, too
-    if more != 0:
-        # A provider takes no more than fits the window, whatever a file holds.
-        window = max(prompt, card.context_window)
-        prompt = window if more is None else min(window, prompt + more)
+    # A provider takes no more than fits the window, whatever a file holds.
+    window = max(prompt, card.context_window)
+    prompt = window if more is None else min(window, prompt + more)
     room = max(0, card.context_window - counted) if card.kind == "chat" else 0
     cap = request.max_output_tokens or deployment.default_max_tokens
     answer = min(cap or room, card.max_output or room, room)
