@@ -84,7 +84,7 @@ def test_an_unknown_price_is_free_only_where_nothing_was_used(catalog: Catalog, 
     assert (used.cost_pico_usd, used.price, used.non_text_pico_usd) == (None, None, 0)
     assert refused.cost_pico_usd == 0
     searched = call_of(outcome(DECISION, Usage(searches=1)), 0, CATALOG, None)
-    assert searched.cost_pico_usd is None
+    assert (searched.cost_pico_usd, searched.price) == (None, None)
 
 
 def test_a_stand_in_is_billed_as_itself_and_named() -> None:
@@ -126,6 +126,7 @@ def test_who_fails_answers_nothing_unless_something_was_released() -> None:
         end = settled(*calls)
         assert (end.answered, end.extra_calls, bool(end.twins)) == (answered, extra, answered)
         assert (end.model, end.input) == ("large", 100 if answered else 0)
+        assert end.extra_pico_usd == (end.cost_pico_usd if extra else 0)
         assert end.quality_ppm == (900_000 if answered else None)
     blocked = settled(decision=decided(make_request(2), unsafe=0.9))
     assert (blocked.blocked, blocked.model, blocked.cost_pico_usd) == (True, "", 0)
@@ -137,12 +138,20 @@ def test_an_estimate_and_an_unknown_price_are_said() -> None:
     end = settled(failed(DECISION, guessed), outcome(DECISION, USED, route=1))
     assert end.state == "estimated"
     end = settled(outcome(DECISION, USED), catalog=without_price("large"))
-    assert (end.cost_pico_usd, end.unknown_calls) == (0, 1)
+    assert (end.cost_pico_usd, end.extra_pico_usd, end.unknown_calls) == (0, 0, 1)
     assert end.events[1].detail == "acme/large has no known price"
     for catalog, more in ((CATALOG, ""), (without_price("small"), ", whose price is unknown")):
         end = settled(outcome(DECISION, USED, model="acme/small"), catalog=catalog)
         assert end.events[1].kind == "served_model"
         assert end.events[1].detail == f"asked for acme/large, served by acme/small{more}"
+
+
+def test_a_request_of_unknown_cost_is_compared_with_no_other_model() -> None:
+    """Also where only a call before its answer is unknown."""
+    calls = failed(DECISION, USED), outcome(DECISION, USED, route=1)
+    for catalog, unknown in ((CATALOG, 0), (without_price("large"), 1)):
+        end = settled(*calls, catalog=catalog)
+        assert {one[1] for one in end.twins.values()} == {unknown}
 
 
 def test_rates_come_back_from_their_text() -> None:

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.ledger.money import make_request
-from turnout.core import Bound, Budget, Caller
+from tests.ledger.money import CATALOG, decided, make_request, outcome
+from turnout.core import Bound, Budget, Caller, Usage
 from turnout.core.budget import Unit
-from turnout.ledger.charges import Limits, Spent, highest_cost, uses
+from turnout.ledger.charges import Limits, Spent, highest_cost, spent_of, uses
 from turnout.ledger.entries import Charge, Use
+from turnout.ledger.pricing import call_of
 
 
 def budget(per: Any, unit: Unit = "usd", name: str | None = None, **more: Any) -> Budget:
@@ -138,6 +139,14 @@ def test_of_a_hold_the_calls_have_used_their_part(
 ) -> None:
     """A call of unknown cost has used all that was held, and at least what is known."""
     assert uses([(account, "w", 9)], calls) == (Use(account, "w", 9, used),)
+
+
+def test_a_call_uses_all_its_tokens() -> None:
+    """Fresh, read, written, answered and thought, each once."""
+    used = Usage(input=1, cache_read=20, cache_write=300, output=4000, reasoning=50_000)
+    decision = decided(make_request(1))
+    call = call_of(outcome(decision, used), 0, CATALOG, None)
+    assert spent_of([call]) == [("large", call.cost_pico_usd, 54_321)]
 
 
 def test_the_most_that_a_call_costs_is_unknown_where_one_price_is() -> None:

@@ -16,7 +16,6 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     """The ``n``-th call of a request, at the price of the model that served it."""
     route, usage, fault = outcome.route, outcome.usage, outcome.error
     deployment = stand_in or catalog.deployments.get(route.deployment)
-    served_another = is_other_model(deployment.model if deployment else route.model, outcome.model)
     priced = billed_deployment(deployment, outcome.model, catalog) if deployment else None
     price = priced.price if priced else None
     price = price.with_cache_life(hour=usage.hour_cache) if price else None
@@ -28,9 +27,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
         role=route.role,
         deployment=route.deployment,
         model=route.model,
-        served=outcome.model
-        if served_another or (stand_in and outcome.model != route.model)
-        else None,
+        served=outcome.model if is_other_model(route.model, outcome.model) else None,
         status=outcome.status,
         input=usage.input,
         cache_read=usage.cache_read,
