@@ -42,7 +42,7 @@ def test_a_child_may_do_what_its_whole_line_may() -> None:
     found = caller("child", *line)
     assert found == Caller(
         key="child",
-        name="child",
+        names=("child", "parent", "root"),
         team="red",
         keys=("child", "parent", "root"),
         models=frozenset("b"),
