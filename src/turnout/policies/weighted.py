@@ -27,9 +27,11 @@ class Weighted:
 
     @property
     def ref(self) -> Ref:
-        """``weighted`` and its weights."""
-        listed = ",".join(f"{name}={weight:g}" for name, weight in sorted(self.weights.items()))
-        return Ref(name="weighted", digest=listed)
+        """``weighted``, its weights, and what is split unless that is sessions."""
+        parts = [f"{name}={weight:g}" for name, weight in sorted(self.weights.items())]
+        if self.split != "session":
+            parts.append(f"split={self.split}")
+        return Ref(name="weighted", digest=",".join(parts))
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """The candidates in the order drawn; propensities are the weights' shares."""
