@@ -95,6 +95,16 @@ def test_an_old_secret_ends_with_its_overlap_or_its_key(expires: int | None, unt
     assert caller("old", replace(rotated, old_until_ms=None)) is None
 
 
+@pytest.mark.parametrize("bad", ["", "a b", "a\n", "\u00e9", "x" * 65, "a;b"])
+def test_a_name_is_plain_text_in_a_log_and_a_path(bad: str) -> None:
+    """Of a key and of its team."""
+    for fields in ({"name": bad}, {"name": "k", "team": bad}):
+        with pytest.raises(InvalidRequest, match="use 1 to 64 letters"):
+            new_key(now_ms=0, **fields)
+    _, made = new_key(now_ms=0, name="Az09_.:/@+-", team="x" * 64)
+    assert (made.name, made.team) == ("Az09_.:/@+-", "x" * 64)
+
+
 def test_a_key_lives_until_a_time_that_is_to_come() -> None:
     """To the millisecond, and no further than the calendar goes."""
     last = 253_402_300_799_999

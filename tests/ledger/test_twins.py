@@ -40,10 +40,11 @@ def test_each_model_counts_the_same_texts_in_its_own_tokens() -> None:
     }
     odd = found(usage=Usage(input=121, output=25))
     assert odd["mid"][3] == (101 * 3 + 21 * 6) * 10**6
-    uncounted = structs.replace(
-        DECISION, features=structs.replace(DECISION.features, input_tokens={})
-    )
-    assert found(uncounted)["mid"][3] == (120 * 3 + 24 * 6) * 10**6
+    for counts in ({}, {"qwen3": 110}):
+        seen = structs.replace(DECISION.features, input_tokens=counts)
+        uncounted = found(structs.replace(DECISION, features=seen))
+        assert uncounted["mid"][3] == (120 * 3 + 24 * 6) * 10**6
+        assert uncounted["small"][3] == (120 * 1 + 24 * 2) * 10**6
     assert extremes_of(Catalog(deployments={})) == {}
 
 
@@ -55,6 +56,14 @@ def test_what_was_cached_is_cached_for_the_twin() -> None:
     assert found(usage=cached)["mid"][3] == 70 * fresh + 30 * read + answered
     assert found(usage=cached, reusable=60)["mid"][3] == 50 * fresh + 50 * read + answered
     assert found(usage=cached, reusable=999)["mid"][3] == 100 * read + answered
+    mid = CATALOG.deployments["mid"]
+    assert mid.price is not None
+    rates = replace(mid.price.rates, cache_write=4 * 10**6)
+    writes = replace(mid, price=replace(mid.price, rates=rates))
+    bills = Catalog(deployments={**CATALOG.deployments, "mid": writes})
+    assert found(usage=cached, reusable=108, catalog=bills)["mid"][3] == (
+        90 * read + 10 * 4 * 10**6 + answered
+    )
     assert found(reusable=12)["mid"][3] == 90 * fresh + 10 * read + answered
 
 

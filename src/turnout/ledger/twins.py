@@ -83,7 +83,7 @@ def _candidate(deployment: Deployment, decision: Decision) -> Candidate:
 
 def _scaled(tokens: Sequence[int], own_count: int, answer_count: int) -> Sequence[int]:
     """Tokens as another model counts them, by the ratio of the two models' prompt counts."""
-    if own_count == answer_count or not answer_count:
+    if not answer_count:
         return tokens
     return [-(-count * own_count // answer_count) for count in tokens]
 
