@@ -27,6 +27,8 @@ def test_only_unsure_predictions_need_a_label() -> None:
     assert not band.needs_label(LOCAL, 0.9)
     assert band.needs_label(LOCAL, 0.5)
     assert Band(confidence=0.95, unsafe=0.3).needs_label(LOCAL, 0.9)
+    assert not Band(confidence=0.9, unsafe=0.3).needs_label(LOCAL, 0.9)
+    assert Band(confidence=0.6, unsafe=0.5).needs_label(LOCAL, 0.4)
 
 
 def test_what_is_blocked_anyway_is_not_asked_about() -> None:
