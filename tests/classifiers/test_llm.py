@@ -27,6 +27,7 @@ LABELS = dict.fromkeys(("simple_qa", "creative", "code", "unsafe"), "")
         ("I cannot help with that.", None),
         ("banana", None),
         ('{"label": 7}', None),
+        ('{"answer": "code"}', None),
         ("decode", None),
     ],
 )

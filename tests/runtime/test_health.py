@@ -1,5 +1,7 @@
 """What fails is left alone, comes back slowly, and is never retried beyond its budget."""
 
+from datetime import UTC, datetime
+
 import pytest
 from msgspec import structs
 
@@ -81,6 +83,97 @@ def test_recovery_is_slow_at_first() -> None:
     assert "at its limit of 2" in str(watched.unavailable()["a"])
 
 
+def test_a_deployment_has_only_so_many_calls_at_a_time() -> None:
+    """While it is well, too; the last one may begin, and one that ends makes room."""
+    watched = make_health(Clock(), max_in_flight=2)
+    watched.call_began("a")
+    assert watched.unavailable() == {}
+    watched.call_began("a")
+    why = watched.unavailable()["a"]
+    assert (why.kind, why.wait_s, str(why)) == ("at_limit", 0, "at its limit of 2 calls")
+    assert (watched.outstanding(["a", "b"]), watched.cooling()) == (
+        {"a": 2, "b": 0},
+        {"a": True, "b": False},
+    )
+    watched.call_ended(outcome("a", None))
+    assert watched.unavailable() == {}
+
+
+def test_nothing_of_an_outage_is_left_after_a_full_recovery() -> None:
+    """The next one closes the door for the first time's length again, and any number may call."""
+    clock = Clock()
+    watched = make_health(clock, cooldown_s=5.0, failures=1)
+    for _ in range(2):
+        call_ending(watched, "a", "unavailable")
+        clock.now += 100
+    for _ in range(8):
+        call_ending(watched, "a", None)
+    for _ in range(65):
+        watched.call_began("a")
+    assert watched.unavailable() == {}
+    watched.call_ended(outcome("a", "unavailable"))
+    assert "cooling down for 5.0 s" in str(watched.unavailable()["a"])
+
+
+def test_a_call_that_its_caller_left_tells_nothing() -> None:
+    """It is no failure and no success, but no longer under way."""
+    watched = make_health(Clock(), failures=2)
+    call_ending(watched, "a", "unavailable")
+    watched.call_began("a")
+    watched.call_ended(structs.replace(outcome("a", None), status="cancelled"))
+    assert watched.outstanding(["a"]) == {"a": 0}
+    call_ending(watched, "a", "unavailable")
+    assert watched.cooling()["a"]
+
+
+def test_only_answers_tell_how_long_an_answer_takes() -> None:
+    """Not labels, nor failures; a successor knows it, too."""
+    watched, next_ = make_health(Clock()), make_health(Clock())
+    label = structs.replace(outcome("a", None).route, role="classifier")
+    for ended in (
+        structs.replace(outcome("a", None), latency_ms=30.0),
+        structs.replace(outcome("a", None), latency_ms=9000.0, route=label),
+        structs.replace(outcome("a", "timeout"), latency_ms=9000.0),
+    ):
+        watched.call_began("a")
+        watched.call_ended(ended)
+    next_.take_over(watched)
+    assert watched.latencies.expected_ms() == next_.latencies.expected_ms() == {"a": 30.0}
+
+
+def test_what_another_process_tells_late_or_less_changes_nothing() -> None:
+    """A cooldown that is over, and one that ends before the own."""
+    clock = Clock()
+    watched = make_health(clock)
+    known = deployment("a", price(1, 1), provider="p-a").fingerprint
+
+    def hear(until_s: float) -> None:
+        cooldown = Cooldown(
+            deployment=known, until_s=until_s, why="timeout", stated=False, openings=1
+        )
+        watched.apply_cooldown(cooldown)
+
+    hear(clock.now)
+    for _ in range(2):
+        watched.call_began("a")
+    assert watched.unavailable() == {}
+    call_ending(watched, "a", "rate_limited", retry_after_s=30.0)
+    hear(clock.now + 5)
+    assert str(watched.unavailable()["a"]) == "cooling down for 30.0 s after rate_limited"
+
+
+@pytest.mark.parametrize(
+    ("kind", "wait_s"), [("timeout", 60.0), ("unauthorized", None), ("no_credit", None)]
+)
+def test_a_caller_is_told_a_time_only_where_waiting_helps(
+    kind: FaultKind, wait_s: float | None
+) -> None:
+    """A refused key or an empty account does not come back by itself."""
+    watched = make_health(Clock(), failures=1, cooldown_s=60.0)
+    call_ending(watched, "a", kind)
+    assert watched.unavailable()["a"].wait_s == wait_s
+
+
 def test_a_rate_limit_is_kept_to_its_stated_time() -> None:
     """The time that the provider names is the cooldown, and no probe goes before it."""
     clock = Clock()
@@ -106,6 +199,7 @@ def test_a_deployment_with_a_spent_limit_comes_last_until_the_reset() -> None:
     answered(None)
     why = watched.unavailable()["a"]
     assert (why.kind, why.comes_last, why.wait_s) == ("limit_spent", True, 30.0)
+    assert watched.unavailable() == {"a": why}
     clock.now += 30
     assert watched.unavailable() == {}
     answered(30.0)
@@ -144,6 +238,7 @@ def test_a_successor_keeps_cooldowns_that_no_configuration_repairs() -> None:
     call_ending(watched, "b", "unauthorized")
     next_.take_over(watched)
     assert set(next_.unavailable()) == {"a"}
+    assert next_.cooling() == {"a": True, "b": False}
     assert next_.outstanding(["a"]) == {"a": 0}
     clock.now += 30
     next_.call_began("a")
@@ -201,16 +296,18 @@ def test_an_outage_is_not_made_worse() -> None:
         assert len(upstream.entries("f-500")) <= 220
 
 
-def test_a_spend_limit_is_out_until_the_month_is_over() -> None:
+@pytest.mark.parametrize(
+    ("today", "days"),
+    [((2026, 12, 30), 2), ((2026, 11, 30), 1), ((2027, 2, 1), 28), ((2026, 1, 31, 12), 0.5)],
+)
+def test_a_spend_limit_is_out_until_the_month_is_over(today: tuple[int, ...], days: float) -> None:
     """No probe before the first of the next month in UTC, even when nothing else is left."""
-    from datetime import UTC, datetime
-
     clock = Clock()
     known = {"a": deployment("a", price(1, 1))}
-    wall = datetime(2026, 12, 30, tzinfo=UTC).timestamp()
+    wall = datetime(*(*today, 0)[:4], tzinfo=UTC).timestamp()
     watched = Health(known, HealthRules(), clock, lambda: wall)
     call_ending(watched, "a", "spend_limit", scope="provider")
-    clock.now += 2 * 86_400 - 1
+    clock.now += days * 86_400 - 1
     assert "spend_limit" in str(watched.unavailable()["a"])
     clock.now += 2
     assert watched.unavailable() == {}
