@@ -207,6 +207,16 @@ def test_a_deployment_with_a_spent_limit_comes_last_until_the_reset() -> None:
     assert watched.unavailable() == {}
 
 
+def test_no_rate_limit_counts_for_longer_than_the_rules_allow() -> None:
+    """Whether it was met or is only used up."""
+    watched = make_health(Clock(), rate_limit_s=10.0)
+    watched.call_began("a")
+    watched.call_ended(structs.replace(outcome("a", None), spent_s=30.0))
+    assert watched.unavailable()["a"].wait_s == 10
+    call_ending(watched, "a", "rate_limited", retry_after_s=30.0)
+    assert watched.unavailable()["a"].wait_s == 10
+
+
 def test_a_cooldown_counts_more_than_a_spent_limit() -> None:
     """A failure after it closes the door; when all are closed, the other one is no probe."""
     clock = Clock()
