@@ -47,7 +47,9 @@ def test_the_text_cannot_close_its_fence() -> None:
 
 def test_the_schema_allows_the_labels_alone() -> None:
     """A provider that constrains output can give nothing but a label."""
-    schema = llm.response_format(LABELS)["json_schema"]["schema"]
+    found = llm.response_format(LABELS)["json_schema"]
+    schema = found["schema"]
+    assert found["strict"] is True
     assert schema["properties"]["label"]["enum"] == list(LABELS)
     assert schema["additionalProperties"] is False
 

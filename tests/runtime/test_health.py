@@ -62,10 +62,38 @@ def test_failures_in_a_row_open_the_breaker_for_a_time_that_doubles() -> None:
 def test_a_success_between_failures_keeps_the_door_open() -> None:
     """Only failures in a row count."""
     watched = make_health(Clock())
-    for _ in range(10):
-        call_ending(watched, "a", "unavailable")
+    for _ in range(2):
+        for _ in range(4):
+            call_ending(watched, "a", "unavailable")
         call_ending(watched, "a", None)
     assert watched.unavailable() == {}
+
+
+def test_an_answer_under_way_when_the_breaker_opened_closes_it() -> None:
+    """It shows that the deployment answers, unlike a failure that began before."""
+    watched = make_health(Clock())
+    watched.call_began("a")
+    for _ in range(5):
+        call_ending(watched, "a", "unavailable")
+    assert watched.cooling()["a"]
+    watched.call_ended(outcome("a", None))
+    assert watched.unavailable() == {}
+
+
+def test_a_rate_limit_without_a_time_is_waited_out_as_an_outage_is() -> None:
+    """The cooldown's own length, without a probe."""
+    watched = make_health(Clock(), cooldown_s=7.0)
+    call_ending(watched, "a", "rate_limited")
+    assert watched.unavailable()["a"].wait_s == 7
+
+
+def test_no_more_than_ten_retries_are_saved_up() -> None:
+    """Beside the free ones; each that is made takes its own share back."""
+    watched = make_health(Clock(), retry_reserve=1.0, retry_share=0.25)
+    assert [watched.may_retry("a") for _ in range(2)] == [True, False]
+    for _ in range(1000):
+        call_ending(watched, "b", None)
+    assert [watched.may_retry("b") for _ in range(10)] == [True] * 9 + [False]
 
 
 def test_recovery_is_slow_at_first() -> None:
@@ -91,6 +119,7 @@ def test_a_deployment_has_only_so_many_calls_at_a_time() -> None:
     watched.call_began("a")
     why = watched.unavailable()["a"]
     assert (why.kind, why.wait_s, str(why)) == ("at_limit", 0, "at its limit of 2 calls")
+    assert watched.unavailable() == {"a": why}
     assert (watched.outstanding(["a", "b"]), watched.cooling()) == (
         {"a": 2, "b": 0},
         {"a": True, "b": False},

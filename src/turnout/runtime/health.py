@@ -223,7 +223,7 @@ class Health:
 
     def _is_limited(self, state: _State, now: float) -> bool:
         busy = state.in_flight >= self._limit(state)
-        return max(state.until, state.spent_until) > now or state.window < _FULL_WINDOW or busy
+        return max(state.until, state.spent_until) > now or busy
 
     def _note_success(self, state: _State) -> None:
         state.failures = 0
