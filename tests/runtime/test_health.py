@@ -1,5 +1,6 @@
 """What fails is left alone, comes back slowly, and is never retried beyond its budget."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -171,7 +172,7 @@ def test_only_answers_tell_how_long_an_answer_takes() -> None:
 
 
 def test_what_another_process_tells_late_or_less_changes_nothing() -> None:
-    """A cooldown that is over, and one that ends before the own."""
+    """A cooldown that is over, and one that ends before the own; else recovery is slow."""
     clock = Clock()
     watched = make_health(clock)
     known = deployment("a", price(1, 1), provider="p-a").fingerprint
@@ -186,6 +187,9 @@ def test_what_another_process_tells_late_or_less_changes_nothing() -> None:
     for _ in range(2):
         watched.call_began("a")
     assert watched.unavailable() == {}
+    hear(clock.now + 1)
+    clock.now += 1
+    assert "at its limit of 2 calls" in str(watched.unavailable()["a"])
     call_ending(watched, "a", "rate_limited", retry_after_s=30.0)
     hear(clock.now + 5)
     assert str(watched.unavailable()["a"]) == "cooling down for 30.0 s after rate_limited"
@@ -234,6 +238,42 @@ def test_a_deployment_with_a_spent_limit_comes_last_until_the_reset() -> None:
     answered(30.0)
     answered(0.0)
     assert watched.unavailable() == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "closed"),
+    [
+        ("rate_limited", "deployment", {"a", "a#2", "quota"}),
+        ("rate_limited", "provider", {"a", "a#2", "quota", "other"}),
+        ("unauthorized", "provider", {"a", "a#2", "other"}),
+        ("not_found", "deployment", {"a"}),
+    ],
+)
+def test_a_fault_closes_what_shares_its_cause(
+    kind: FaultKind, scope: str, closed: set[str]
+) -> None:
+    """A rate limit the same model there or the same quota, a refused key all of its provider."""
+    first = replace(deployment("a", price(1, 1)), quota="q")
+    known = {
+        "a": first,
+        "a#2": replace(first, id="a#2"),
+        "quota": replace(deployment("b", price(1, 1), provider="r"), quota="q"),
+        "other": deployment("other", price(1, 1)),
+        "elsewhere": deployment("a", price(1, 1), provider="r"),
+    }
+    told: list[Cooldown] = []
+    watched = Health(known, HealthRules(), Clock())
+    watched.on_cooldown = told.append
+    call_ending(watched, "a", kind, scope=scope, retry_after_s=9.0)
+    assert set(watched.unavailable()) == closed
+    assert {(c.why, c.stated, c.openings, c.comes_last) for c in told} == {
+        (kind, kind == "rate_limited", 1, False)
+    }
+    assert {c.deployment for c in told} == {known[name].fingerprint for name in closed}
+    del told[:]
+    watched.call_began("elsewhere")
+    watched.call_ended(structs.replace(outcome("elsewhere", None), spent_s=50.0))
+    assert [(c.why, c.stated, c.comes_last) for c in told] == [("rate_limited", True, True)]
 
 
 def test_no_rate_limit_counts_for_longer_than_the_rules_allow() -> None:
