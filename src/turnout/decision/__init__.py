@@ -6,10 +6,11 @@ from turnout.decision.bound import bound, input_tokens
 from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
 from turnout.decision.knobs import Knobs
 from turnout.decision.reach import reachable_names
-from turnout.decision.safety import SafetyRule
+from turnout.decision.safety import BLOCKS_NOTHING, SafetyRule
 from turnout.decision.served import label_parents, served_intent
 
 __all__ = [
+    "BLOCKS_NOTHING",
     "SIGNED_BY",
     "Attempt",
     "Balance",

@@ -42,3 +42,7 @@ class SafetyRule:
         if score >= self.threshold:
             return f"unsafe score {score:.3f} reaches {self.threshold:.3f}"
         return None
+
+
+# For what nobody judges, such as vectors and tables of outcomes: no score reaches its threshold.
+BLOCKS_NOTHING = SafetyRule(threshold=2.0, refusal="", block=False)

@@ -24,7 +24,7 @@ from turnout.core import (
     Snapshot,
 )
 from turnout.core.arrays import Doubles, Ints
-from turnout.decision import Attempt, RetryRules, Rulebook, SafetyRule, decide
+from turnout.decision import BLOCKS_NOTHING, Attempt, RetryRules, Rulebook, decide
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.replay import replay
 from turnout.features.prompt import row_text
@@ -32,7 +32,6 @@ from turnout.policies import Policy
 
 _PICO = 1e12
 _ONE_CALL = Features(input_tokens={"o200k_base": 0}, output_tokens=1)
-_NEVER_BLOCK = SafetyRule(threshold=2.0, refusal="", block=False)
 _VERIFIED = 0.5
 
 
@@ -68,7 +67,10 @@ def replay_policy(
     both before the call; ``strange [n]`` is how strange each prompt is, 0 to 1.
     """
     rules = Rulebook(
-        catalog=catalog(table.models, mean_cost), policy=policy, safety=_NEVER_BLOCK, bundle=bundle
+        catalog=catalog(table.models, mean_cost),
+        policy=policy,
+        safety=BLOCKS_NOTHING,
+        bundle=bundle,
     )
     limits, now = constraints or Constraints(), Snapshot(latency_ms=latency_ms or {})
     strangeness = [None] * len(table.prompts) if strange is None else strange.tolist()

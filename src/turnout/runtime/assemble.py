@@ -12,7 +12,7 @@ from turnout.classifiers import Classifier
 from turnout.classifiers.success.bundle import Bundle, open_bundle
 from turnout.config import BLOCK, Config, digest, errors_at
 from turnout.core import UNSAFE, ConfigError, Exclusion
-from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
+from turnout.decision import BLOCKS_NOTHING, Balance, Group, RetryRules, Rulebook, SafetyRule
 from turnout.features.tokens import tokenizer
 from turnout.ledger import Recorder, recorder_for
 from turnout.providers import Timeouts
@@ -176,7 +176,7 @@ def _embedding(config: Config, catalog: Catalog, means: Means) -> Means | None:
         policies={},
         intents=frozenset(),
         balance=_balance(config, catalog),
-        safety=replace(means.rules.safety, pinned=False),
+        safety=BLOCKS_NOTHING,
     )
     health = Health(catalog.deployments, HealthRules(**config.health.model_dump()))
     return replace(means, rules=rules, health=health, stand_in=None, verifier=None, caches=None)

@@ -134,7 +134,7 @@ def _features(request: Request, catalog: Catalog) -> Features:
     )
 
 
-_PREDICTION = Prediction(classifier=Ref(name="none"), label=INTENT)
+_PREDICTION = Prediction(classifier=Ref(name="none"), label=INTENT, harm=0.0)
 
 
 def _is_tokens(inputs: object) -> bool:
