@@ -30,6 +30,7 @@ def full(per: Any, left: int, unit: Any = "usd", subject: str = "s", needed: int
         ({}, [full("key", 5)], {"most_pico_usd": 5}),
         ({}, [full("key", 5, "tokens")], {"most_tokens": 5}),
         ({"most_pico_usd": 3}, [full("key", 5)], {"most_pico_usd": 3}),
+        ({"most_tokens": 3}, [full("key", 5, "tokens")], {"most_tokens": 3}),
         ({"most_tokens": 9}, [full("team", 8, "tokens"), full("all", 7)],
          {"most_tokens": 8, "most_pico_usd": 7}),
         ({}, [full("key", 5), full("team", 4)], {"most_pico_usd": 4}),
