@@ -10,7 +10,8 @@ from tests.ledger.money import CATALOG, decided, failed, label_call, make_reques
 from turnout.catalog import Catalog, Deployment, Price, Rates
 from turnout.core import Fault, Outcome, Usage
 from turnout.ledger.account import settlement
-from turnout.ledger.entries import Settlement
+from turnout.ledger.correction import correction
+from turnout.ledger.entries import Settlement, Use
 from turnout.ledger.pricing import call_of, price_from_text, price_row, rates_text
 from turnout.ledger.twins import extremes_of
 
@@ -168,3 +169,35 @@ def test_rates_come_back_from_their_text() -> None:
     others = [price, replace(price, source="t"), replace(price, date="e"), replace(price, tiers=())]
     rows = {price_row("m", "p", one).id for one in [*others, replace(price, assumed=True)]}
     assert len(rows | {price_row("n", "p", price).id, price_row("m", "q", price).id}) == 7
+
+
+def test_a_settlement_that_comes_twice_or_late_adds_what_is_missing() -> None:
+    """After a release the difference, whose hold is gone; after another settlement nothing."""
+    uses = (
+        Use("all:all:usd", "w", 900, COST),
+        Use("key:k:tokens", "w", 200, 138),
+        Use("key:k:requests", "w", 1, 1),
+    )
+    calls = failed(DECISION, USED), outcome(DECISION, USED)
+    end = structs.replace(settled(*calls), cost_pico_usd=COST, uses=uses)
+    assert correction(end, [], ()) == end
+    assert correction(end, [], {0}) == structs.replace(end, calls=end.calls[1:])
+    released = structs.replace(end, state="released")
+    assert correction(released, [], ()) == released
+    assert correction(released, [("released", 0)], ()) is None
+    assert correction(end, [("released", 0), ("settled", 3)], ()) is None
+    assert correction(end, [("estimated", 3)], ()) is None
+    late = correction(end, [("released", 7), ("released", 3)], {0, 1})
+    assert late == structs.replace(
+        end,
+        calls=(),
+        cost_pico_usd=COST - 10,
+        uses=(
+            Use("all:all:usd", "w", 0, COST - 10),
+            Use("key:k:tokens", "w", 0, 138),
+            Use("key:k:requests", "w", 0, 0),
+        ),
+    )
+    over = correction(end, [("released", COST + 1)], ())
+    assert over is not None
+    assert (over.cost_pico_usd, over.uses[0].spent) == (-1, 0)
