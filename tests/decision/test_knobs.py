@@ -96,7 +96,9 @@ def test_a_limit_of_the_configuration_excludes_with_its_reason() -> None:
     """No model is cheap enough for this key: everybody says why."""
     decision = chosen(structs.replace(request(), tenant="key:team-a"))
     assert decision.deployment is None
-    assert {str(c.excluded) for c in decision.candidates} == {"costs more than the request's limit"}
+    assert {str(c.excluded) for c in decision.candidates} == {
+        "costs more than the limit of the request, its intent or its key"
+    }
 
 
 def test_deciding_again_on_a_limited_request_changes_nothing() -> None:

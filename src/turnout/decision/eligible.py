@@ -25,7 +25,9 @@ _TEXT = frozenset({"text"})
 
 _NOT_ALLOWED = Exclusion("not_allowed", "not in the request's allow list")
 _DENIED = Exclusion("denied", "denied by the request, or by a full budget")
-_OVER_LIMIT = Exclusion("over_cost_limit", "costs more than the request's limit")
+_OVER_LIMIT = Exclusion(
+    "over_cost_limit", "costs more than the limit of the request, its intent or its key"
+)
 _OVER_BUDGET = Exclusion("over_budget", "may cost more than the budget has left")
 _OVER_TOKENS = Exclusion("over_budget", "may use more tokens than the budget has left")
 
