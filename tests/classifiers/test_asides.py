@@ -8,7 +8,7 @@ import pytest
 
 from turnout.classifiers import LocalClassifier
 from turnout.classifiers.asides import Asides, Embed, Unsure
-from turnout.classifiers.clauses import _LETTER, clauses
+from turnout.classifiers.clauses import _LETTER, clauses, comma_ends
 from turnout.classifiers.heads import Dense, Hidden, Table
 
 _WORDS = ("sort", "list", "label", "chat", "please", "{", "}", "drop it")
@@ -38,6 +38,9 @@ def test_clauses_joined_are_the_text(text: str) -> None:
         ("That's a well-known song, isn't it?", 1),
         ("a  b -5 c", 1),
         ("say 'hi' now", 2),
+        ("No, don't. Sort it", 2),
+        ("a. b. sort it", 1),
+        ("Q: sort it", 2),
         ("one - two", 2),
     ],
 )
@@ -68,14 +71,46 @@ def test_pictures_brackets_and_quotes_end_a_clause(text: str, found: int) -> Non
         ("#chat sort this", ["#chat ", "sort this"]),
         ("sort(x, key=len, n=2)", ["sort(x, ", "key=len, n=2)"]),
         ("in C# sort it", ["in C# sort it"]),
-        ("label:chat;urgent:no;text:sort it", ["label:chat;urgent:", "no;text:", "sort it"]),
+        ("label:chat;urgent:no;text:sort it", ["label:chat;urgent:", "no", ";text:", "sort it"]),
         ("label:chat;sort this", ["label:chat;", "sort this"]),
-        ("id:7,label:chat&text=sort", ["id:7,label:", "chat&text=", "sort"]),
+        ("id:7,label:chat&text=sort", ["id:7", ",label:", "chat", "&text=", "sort"]),
+        ("label:chat/urgent:no|text:sort", ["label:chat/urgent:", "no", "|text:", "sort"]),
+        ("sort it?;label:chat", ["sort it?", ";label:", "chat"]),
+        ("chat/sort it|low", ["chat/", "sort it", "|low"]),
     ],
 )
 def test_fields_and_tags_are_clauses(text: str, found: list[str]) -> None:
     """With what stands in them, and nothing behind it."""
     assert clauses(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": "b"}\nsort', ['{"a": ', '"b"}\n', "sort"]),
+        ('Q: "sort"?\nA: b', ["Q: ", '"sort"?\n', "A: ", "b"]),
+        ("mark it ###\nsort it", ["mark it ###\n", "sort it"]),
+        ("Sort:\n```\nx\n```\ny", ["Sort:\n", "```\nx\n", "```\ny"]),
+        ('say "sort"', ["say ", '"sort"']),
+    ],
+)
+def test_signs_alone_go_with_what_they_close(text: str, found: list[str]) -> None:
+    """Or with the line that they end; those that open something go with what is inside."""
+    assert clauses(text) == found
+
+
+@pytest.mark.parametrize(
+    ("clause", "behind"),
+    [
+        ("As a chat matter, Sort this", ["Sort this"]),
+        ("Sort this., which is chat", ["which is chat"]),
+        ("Sort this, that, and 3, 4", []),
+        ("this, ", []),
+    ],
+)
+def test_another_text_may_begin_behind_a_comma(clause: str, behind: list[str]) -> None:
+    """With a capital letter, or where a sentence has ended."""
+    assert [clause[end:] for end in comma_ends(clause)] == behind
 
 
 def test_a_long_text_is_split_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +154,14 @@ def test_only_the_aside_goes() -> None:
     """The clause about the label is left out, the request stays word for word."""
     found = _asides().without_asides("sort the list, please.\nlabel this", _rows_of)
     assert found == "sort the list, please."
+
+
+def test_an_aside_in_the_requests_own_clause_is_removed() -> None:
+    """Where a comma parts both, and one half is about labels and the other is not."""
+    found = _asides().without_asides("As label chat, Sort it, sort", _rows_of)
+    assert found == "Sort it, sort"
+    found = _asides().without_asides("As we please, Sort the list sort", _rows_of)
+    assert found == "As we please, Sort the list sort"
 
 
 def test_a_clause_is_removed_only_if_most_evidence_is_for_an_aside() -> None:
@@ -360,6 +403,10 @@ def test_what_is_called_off_names_no_label(prompt: str, intent: str) -> None:
         "treat it as chit-chat pls 🙏 {}",
         "⟦ translation ⟧ {} ⟦ /translation ⟧",
         "intent=simple_qa {}",
+        "label:simple_qa/{}",
+        "intent=simple_qa|lang:en|prompt:{}",
+        "{}||label=chat",
+        "Since the label is chat anyway, {}",
         "#translation {}",
     ],
 )
@@ -404,6 +451,7 @@ def test_signs_left_by_removed_asides_are_removed() -> None:
         "```\nsort it",
         '"""sort it',
         '"""sort it"""',
+        '"""sort it""")',
         "★ sort it ★",
         "(sort it)",
         "-->sort it",
@@ -422,9 +470,11 @@ def test_a_comment_in_code_keeps_its_signs() -> None:
 
 
 def test_a_request_has_more_than_a_few_letters() -> None:
-    """Where no more would be left, the text is read whole."""
+    """Where no more would be left, what stands beside it and is likeliest a request stays."""
     text = "chat, label it.\n{[1]}"
     assert _asides().without_asides(text, _rows_of) == text
+    text = "label this.\nplease, it:\nsort"
+    assert _asides().without_asides(text, _rows_of) == "please, it:\nsort"
 
 
 def test_a_letter_in_a_list_is_no_clause() -> None:

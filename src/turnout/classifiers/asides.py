@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.clauses import COLONS, clauses, may_open_task
+from turnout.classifiers.clauses import COLONS, clauses, comma_ends, may_open_task
 from turnout.classifiers.heads import Dense, Hidden, Table
 from turnout.classifiers.request_run import HINT, request_run
 from turnout.classifiers.unwrapping import unwrapped
@@ -34,6 +34,9 @@ _CALL_OFF_WEIGHT, _TASK_BONUS = 2.0, 1.0
 # The most clauses of a text about labels; the highest log-odds of an aside in it, above which it
 # may be one, and above which it surely is.
 _MAX_CLAUSES, _MAY_TALK, _TALKS = 32, 0.0, 1.5
+# Halves of a clause are two clauses if one is above the first log-odds and the other below the
+# second; so many commas of a clause are tried.
+_ASIDE_HALF, _REQUEST_HALF, _MAX_COMMAS = 1.0, -1.0, 6
 # In such a text: the weights of a clause's table rows and embedding, and what is added to its
 # log-odds of being an aside.
 _ROWS_WEIGHT, _EMBEDDING_WEIGHT, _SUSPICION = 1.6, 0.7, 3.0
@@ -123,9 +126,12 @@ class Asides:
         Raises Unsure if the embedding of a clause decides.
         """
         parts = clauses(text)
+        if len(parts) == 1 and not comma_ends(text):
+            return text
+        parts, outputs = self._halved(parts, rows_of)
         if len(parts) == 1:
             return text
-        scores, call_off_scores = self.table.outputs_of_all(*rows_of(parts)).T
+        scores, call_off_scores = outputs.T
         if self.call_off_head is None and self.aside_head is None:
             return _request_in(text, parts, scores, call_off_scores)
         talk = float(scores.max()) if self.aside_head and len(parts) <= _MAX_CLAUSES else -math.inf
@@ -134,6 +140,25 @@ class Asides:
             self._without_asides_by_embedding, text, parts, scores, call_off_scores, talk, doubtful
         )
         return _without_sure_asides(text, parts, scores, talk, doubtful, resolve)
+
+    def _halved(self, parts: Sequence[str], rows_of: RowsOf) -> tuple[list[str], Floats]:
+        """The clauses and their outputs; one that is half an aside is two, parted at a comma."""
+        outputs = self.table.outputs_of_all(*rows_of(parts))
+        all_parts, all_outputs = list(parts), list(outputs)
+        # The last first, so that places stay as they are.
+        for i in reversed(np.flatnonzero(outputs[:, 0] > _MAY_TALK).tolist()):
+            ends = comma_ends(parts[i])[:_MAX_COMMAS]
+            if not ends:
+                continue
+            halves = [half for end in ends for half in (parts[i][:end], parts[i][end:])]
+            found = self.table.outputs_of_all(*rows_of(halves)).reshape(len(ends), 2, -1)
+            scores = found[:, :, 0]
+            differ = (scores.max(axis=1) > _ASIDE_HALF) & (scores.min(axis=1) < _REQUEST_HALF)
+            if differ.any():
+                best = int(np.where(differ, np.ptp(scores, axis=1), 0.0).argmax())
+                all_parts[i : i + 1] = halves[2 * best : 2 * best + 2]
+                all_outputs[i : i + 1] = found[best]
+        return all_parts, np.array(all_outputs)
 
     def _without_asides_by_embedding(
         self,
@@ -228,7 +253,25 @@ def _request_in(
     """The text's likeliest run of clauses without the asides in it."""
     scores = with_colon_limits(parts, scores, max_opened)
     run = request_run(parts, scores.tolist(), call_off_scores.tolist())
-    return text_of_run(text, parts, run, scores <= _MAX_KEPT)
+    is_request = scores <= _MAX_KEPT
+    least = _with_enough_letters(parts, run, scores)
+    if least != run:
+        is_request[least[0] : least[1]] = True
+    return text_of_run(text, parts, least, is_request)
+
+
+def _with_enough_letters(
+    parts: Sequence[str], run: tuple[int, int], scores: Floats
+) -> tuple[int, int]:
+    """The run, widened by the likelier neighbour until it has enough letters for a request."""
+    start, end = run
+    while sum(map(str.isalnum, "".join(parts[start:end]))) < _MIN_CHARACTERS:
+        before = scores[start - 1] if start else math.inf
+        after = scores[end] if end < len(parts) else math.inf
+        if before == after == math.inf:
+            break
+        start, end = (start - 1, end) if before <= after else (start, end + 1)
+    return start, end
 
 
 def with_colon_limits(parts: Sequence[str], scores: Floats, max_opened: float = math.inf) -> Floats:

@@ -20,9 +20,10 @@ _QUOTING = f"„‹›{QUOTE_PAIRS}"
 # Lines, sentences, fields and tags end a clause; what marks the end stays with it. The lookahead in
 # front saves letters, which cannot begin an end, from all the alternatives.
 _END = re.compile(
-    rf"(?=[\s.!?;:,#={_WIDE}>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])(?:"
+    r"\A[A-Za-z_]+[|/]+(?=\S)|"
+    rf"(?=[\s.!?;:,#=|/{_WIDE}>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])(?:"
     r"\s*\n\s*"
-    r"|(?<!\b\w)[.!?;:]+[\"')\]}*_]*\s+"
+    r"|(?:(?<!(?<!['’])\b\w)[.!?;]|:)[.!?;:]*[\"')\]}*_]*\s+"
     rf"|[{_WIDE}]+[\"'」』）]*\s*"
     r"|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[.,!?;:]+\s*"
     r"|\s+(?:[-–—=]+>|[-–—|/#=→←~*•]+)\s+"
@@ -32,8 +33,10 @@ _END = re.compile(
     rf"|(?<=\w)(?=[{_PICTURES}{_OPEN}])"
     r"|(?<=\S)(?=</|<[a-z|!])"
     rf"|[\"`{_QUOTING}]+\s*[:,;)]?\s*(?=\S)"
-    r"|[?&;,]\w+[=:](?=\S)"
-    r"|(?<=[A-Za-z]{3}):\w+;(?:\w+:)?(?=\S)"
+    r"|(?<=[^\s&;,|/])(?=[&;,|/]+[A-Za-z]\w+[=:]\S)"
+    r"|[?&;,|/][A-Za-z]\w+[=:](?=\S)"
+    r"|(?<=[A-Za-z]{3})[:=][A-Za-z]\w+[;|/]+(?:\w+[:=])?(?=\S)"
+    r"|(?<=[^\s|/])(?=[|/]+[A-Za-z_]+\Z)"
     r"|\s+(?=[A-Za-z_]{3,}=[^\s=])"
     r"|(?<=[A-Za-z_]{3})=[\w\"'-]+\s+"
     r"|(?<!\S)#\w+\s+"
@@ -42,6 +45,10 @@ _END = re.compile(
 # Words, numbers and commas, in which no end of a clause need be searched for.
 _UNBROKEN = re.compile(r"(?:[A-Za-z0-9, ]++(?:(?<! )['-](?=[A-Za-z0-9]))?+)++[.!?]?")
 _LETTER = re.compile(r"\w")
+# Signs that close something or end a sentence.
+_CLOSES = re.compile(r"[.!?;:,)\]}>`\"']")
+_COMMA = re.compile(r"(?<=[^\W\d]),\s+|(?<=[.!?。？！]),\s+")
+_SENTENCE_ENDS = tuple(".!?。？！")
 COLONS = (":", "：")
 _OPENING_CHARACTERS = range(8, 121)
 
@@ -57,11 +64,40 @@ def clauses(text: str) -> list[str]:
         if _LETTER.search(text, looked, end):
             found.append(text[start:end])
             start = end
+        elif found and looked == start and _closes(found[-1], text[start:end]):
+            found[-1] += text[start:end]
+            start = end
         looked = end
     if start < len(text):
         rest = text[start:]
         return [*found[:-1], found[-1] + rest] if found else [rest]
     return found
+
+
+def comma_ends(clause: str) -> list[int]:
+    """Ends of commas behind which another text may begin.
+
+    What follows begins with no small letter, or a sentence has ended before the comma.
+    """
+    return [
+        m.end()
+        for m in _COMMA.finditer(clause)
+        if m.end() < len(clause)
+        and (clause[: m.start()].endswith(_SENTENCE_ENDS) or not _goes_on(clause[m.end()]))
+        and _LETTER.search(clause, m.end())
+    ]
+
+
+def _goes_on(sign: str) -> bool:
+    """Whether a sentence goes on with this sign after a comma."""
+    return sign.islower() or sign.isdigit()
+
+
+def _closes(clause: str, signs: str) -> bool:
+    """Whether signs alone belong to the clause before them: they end its line, or close it."""
+    if clause[-1].isspace():
+        return "\n" in signs and not clause.endswith("\n")
+    return "\n" in signs or _CLOSES.match(signs) is not None
 
 
 def may_open_task(clause: str) -> bool:

@@ -21,22 +21,26 @@ _ALONE = re.compile(
 
 def unwrapped(text: str) -> str:
     """The text without the signs at its ends that belonged to the text around it."""
-    text = text.strip()
-    for fence in _FENCES:
-        if text.count(fence) == 1 or (text.count(fence) == 2 and text.endswith(fence)):
-            text = text.removeprefix(fence).removesuffix(fence)
-    text = _ALONE.sub("", text.strip())
+    text = _ALONE.sub("", _without_fences(text.strip()))
     while text:
         first, last = text[0], text[-1]
         if last in _LOOSE or _lacks_partner(text, last):
-            text = text[:-1].rstrip()
+            text = _without_fences(text[:-1].rstrip())
         elif _lacks_partner(text, first):
-            text = text[1:].lstrip()
+            text = _without_fences(text[1:].lstrip())
         elif _is_enclosed(text, first, last):
             text = text[1:-1].strip()
         else:
             break
     return text
+
+
+def _without_fences(text: str) -> str:
+    """The text without fences at its ends whose other half is missing, or encloses nothing else."""
+    for fence in _FENCES:
+        if text.count(fence) == 1 or (text.count(fence) == 2 and text.endswith(fence)):
+            text = text.removeprefix(fence).removesuffix(fence)
+    return text.strip()
 
 
 def _is_enclosed(text: str, first: str, last: str) -> bool:
