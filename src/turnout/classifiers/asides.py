@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +127,7 @@ class Asides:
         Raises Unsure if the embedding of a clause decides.
         """
         parts = clauses(text)
-        if len(parts) == 1 and not comma_ends(text):
+        if len(parts) == 1 and next(comma_ends(text), None) is None:
             return text
         parts, outputs = self._halved(parts, rows_of)
         if len(parts) == 1:
@@ -147,7 +148,7 @@ class Asides:
         all_parts, all_outputs = list(parts), list(outputs)
         # The last first, so that places stay as they are.
         for i in reversed(np.flatnonzero(outputs[:, 0] > _MAY_TALK).tolist()):
-            ends = comma_ends(parts[i])[:_MAX_COMMAS]
+            ends = list(islice(comma_ends(parts[i]), _MAX_COMMAS))
             if not ends:
                 continue
             halves = [half for end in ends for half in (parts[i][:end], parts[i][end:])]

@@ -5,6 +5,7 @@ This module does not know what a clause says.
 """
 
 import re
+from collections.abc import Iterator
 
 from turnout.classifiers.window import WIDE_ENDS
 
@@ -74,18 +75,17 @@ def clauses(text: str) -> list[str]:
     return found
 
 
-def comma_ends(clause: str) -> list[int]:
+def comma_ends(clause: str) -> Iterator[int]:
     """Ends of commas behind which another text may begin.
 
     What follows begins with no small letter, or a sentence has ended before the comma.
     """
-    return [
-        m.end()
-        for m in _COMMA.finditer(clause)
-        if m.end() < len(clause)
-        and (clause[: m.start()].endswith(_SENTENCE_ENDS) or not _goes_on(clause[m.end()]))
-        and _LETTER.search(clause, m.end())
-    ]
+    for comma in _COMMA.finditer(clause):
+        end = comma.end()
+        if not _LETTER.search(clause, end):
+            return
+        if clause.endswith(_SENTENCE_ENDS, 0, comma.start()) or not _goes_on(clause[end]):
+            yield end
 
 
 def _goes_on(sign: str) -> bool:
