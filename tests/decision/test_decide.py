@@ -142,6 +142,19 @@ def test_what_no_classifier_reads_is_refused_where_that_is_configured() -> None:
         assert decision_for(features=seen, rules=rules).blocked is None
 
 
+@pytest.mark.parametrize(
+    ("kinds", "characters", "blocked"),
+    [({"text", "image"}, 0, False), ({"text", "image"}, 5, True), ({"text"}, 0, True)],
+)
+def test_without_a_score_only_what_has_no_text_passes(
+    kinds: set[str], characters: int, *, blocked: bool
+) -> None:
+    """A picture alone does; a text that nobody judged does not, with or without a picture."""
+    seen = features(modalities=frozenset(kinds), characters=characters)
+    unread = structs.replace(prediction(), intents=(), harm=None, injection=None)
+    assert (decision_for(features=seen, prediction=unread).blocked is not None) == blocked
+
+
 def test_unsafe_can_be_sent_to_a_model_on_purpose() -> None:
     """Without block, the map decides where unsafe goes."""
     decision = decision_for(prediction=prediction(unsafe=0.9), rules=rulebook(block=False))

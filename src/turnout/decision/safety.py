@@ -30,18 +30,22 @@ class SafetyRule:
         A request of pictures, sound or files without any text, as ``features`` show it, has no
         score, and passes like those beside a text.
         """
-        unread = sorted(features.modalities - {"text"}) if features else []
-        if unread and self.text_only:
+        if self.text_only and (unread := _unread(features)):
             return f"no safety verdict on {', '.join(unread)}, which safety.unread refuses"
         if prediction.label == UNSAFE:
             return "the label classifier says unsafe"
         score = prediction.unsafe
         if score is None:
-            textless = features is not None and unread and not features.characters
-            return None if textless else "no safety verdict could be had"
+            textless = features is not None and not features.characters
+            return None if textless and _unread(features) else "no safety verdict could be had"
         if score >= self.threshold:
             return f"unsafe score {score:.3f} reaches {self.threshold:.3f}"
         return None
+
+
+def _unread(features: Features | None) -> list[str]:
+    """What no classifier reads in the request."""
+    return sorted(features.modalities - {"text"}) if features else []
 
 
 # For what nobody judges, such as vectors and tables of outcomes: no score reaches its threshold.
