@@ -40,11 +40,11 @@ _REQUEST_HEADERS: dict[str, tuple[Schema, str]] = {
     "x-turnout-kind": ({"enum": list(CALL_KINDS)}, "what the call is for"),
     "x-turnout-priority": ({"enum": ["low", "normal"]}, "low is shed first"),
 }
-# Of the list of models, if the caller speaks Anthropic's API.
+# Of the list of models, as in Anthropic's API.
 _PAGE: dict[str, tuple[Schema, str]] = {
     "limit": (
         {"type": "integer", "minimum": 1, "maximum": MOST_LISTED},
-        "the most models; heeded with anthropic-version alone, as are the other two",
+        "the most models; without it all that are left",
     ),
     "after_id": (_TEXT, "those after this one"),
     "before_id": (_TEXT, "those just before this one"),

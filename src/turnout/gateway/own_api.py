@@ -12,7 +12,6 @@ from turnout.gateway.arrival import Arrival, ReadJson, Routes, send_json
 from turnout.gateway.body import Refused
 from turnout.gateway.conversations import Conversations
 from turnout.gateway.dialects import ApiDialect, Messages, dialect_of
-from turnout.gateway.dialects.detect import ANTHROPIC
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
@@ -72,9 +71,8 @@ class OwnApi:
 
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
         models = control.models_list(arrival.engine, arrival.caller.models)
-        if ANTHROPIC in arrival.headers:  # OpenAI's list has no pages
-            models = control.page_of(models, dict(parse_qsl(out.query.decode("latin-1"))))
-        await send_json(out, models)
+        query = dict(parse_qsl(out.query.decode("latin-1")))
+        await send_json(out, control.page_of(models, query))
 
     async def _model(self, arrival: Arrival, out: Exchange) -> None:
         wanted = arrival.path.removeprefix(_MODEL)
