@@ -111,7 +111,7 @@ class Asides:
         return float(np.add.reduce(self.row_evidence.take(rows)))
 
     def aside_evidence_of_each(self, rows: Rows, starts: Rows) -> Floats:
-        """Like ``told``, for several texts whose rows begin at ``starts``."""
+        """Like ``aside_evidence``, for several texts whose rows begin at ``starts``."""
         out: Floats = np.add.reduceat(self.row_evidence.take(rows), starts)
         return out
 

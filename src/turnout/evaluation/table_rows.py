@@ -152,11 +152,11 @@ def score_in(where: str, row: Mapping[str, Any]) -> float | None:
 
     Raises ConfigError.
     """
-    score = _scaled(where, *_told(where, row))
+    score = _scaled(where, *_scale_and_value(where, row))
     return None if score is None or np.isnan(score) else score
 
 
-def _told(where: str, row: Mapping[str, Any]) -> tuple[str, Any]:
+def _scale_and_value(where: str, row: Mapping[str, Any]) -> tuple[str, Any]:
     """The first of the scales on which the row has a value, else any that it has."""
     names = [name for name in ("score", *_SCALES) if name in row]
     if not names:
@@ -168,7 +168,7 @@ def _told(where: str, row: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    name, value = _told(where, row)
+    name, value = _scale_and_value(where, row)
     cells = {n: row.get(n, row.get(_SHORT_NAMES.get(n, n))) for n in CELLS}
     if isinstance(value, Mapping):
         for column, cell in cells.items():

@@ -48,6 +48,10 @@ class HealthRules:
     retry_reserve: float = 3.0
     max_in_flight: int = 1000
 
+    def growing_cooldown_s(self, openings: int) -> float:
+        """The cooldown after so many in a row."""
+        return min(self.cooldown_s * (1 << min(openings, 16)), self.longest_s)
+
 
 @dataclass(slots=True)
 class _State:
@@ -253,8 +257,7 @@ class Health:
             # A call that began before the deployment was closed tells nothing new.
             state.failures += 1
             if state.failures >= rules.failures or state.window < _FULL_WINDOW:
-                wait_s = rules.cooldown_s * 2 ** min(state.openings, 16)
-                self._open(name, fault, min(wait_s, rules.longest_s))
+                self._open(name, fault, rules.growing_cooldown_s(state.openings))
 
     def _note_spent_limit(self, name: str, for_s: float) -> None:
         """Its provider's rate limit is used up for so long, for all deployments of its quota."""

@@ -67,7 +67,7 @@ class Lateness:
         record.late += 1
         if record.late < rules.failures:
             return
-        wait_s = min(rules.cooldown_s * 2 ** min(record.closings, 16), rules.longest_s)
+        wait_s = rules.growing_cooldown_s(record.closings)
         record.closings += 1
         record.back_s = record.closed_s = self._clock() + wait_s
         fields = {"deployment": deployment, "role": role, "out_for_s": wait_s}
