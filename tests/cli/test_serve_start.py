@@ -23,11 +23,24 @@ assert encoder._load_encoder.cache_info().currsize == 0
 classifier.warm()
 assert encoder._load_encoder.cache_info().currsize == 1
 """
+_GATEWAY = """
+from turnout import Router
+from turnout.classifiers import encoder
+from turnout.gateway.app import Gateway
+config = {"models": {"m": "deepseek-ai/DeepSeek-V3.2"}, "default": "m", "ledger": "off"}
+gateway = Gateway(Router.from_config(config, environ={}))
+gateway.prepare()
+assert encoder._load_encoder.cache_info().currsize == 0
+gateway.engine.prepare()
+assert encoder._load_encoder.cache_info().currsize == 1
+"""
 
 
-@pytest.mark.parametrize("program", [_PARENT, _FIRST_STAGE], ids=["parent", "first stage"])
+@pytest.mark.parametrize(
+    "program", [_PARENT, _FIRST_STAGE, _GATEWAY], ids=["parent", "first stage", "gateway"]
+)
 def test_nothing_is_loaded_in_vain(program: str) -> None:
-    """A parent of workers loads no models; a prompt that is settled early needs no encoder."""
+    """A parent of workers loads no models; the first answers need no encoder."""
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
     )

@@ -106,7 +106,7 @@ class Gateway:
 
     def prepare(self) -> None:
         """Loads what the first request would otherwise wait for. Raises ConfigError."""
-        self.engine.prepare()
+        self.engine.prepare_first()
         with suppress(LedgerError):  # logged, and tried again, by ``watch_accounts``
             self.engine.accounts.open()
 

@@ -94,7 +94,7 @@ class Reloader:
         Raises RouterError where it cannot serve.
         """
         try:
-            engine.prepare()
+            engine.prepare_first()
             self._renew()
             shared = engine.take_over(self._gateway.engine)
             if not shared:

@@ -95,7 +95,7 @@ class Engine:
         request = self._resolved(request)
         return self._decide(request, self._reader.read_now(request))
 
-    def prepare(self) -> None:
+    def prepare_first(self) -> None:
         """Load what the first request would otherwise wait for; no model is called.
 
         What only some requests need, such as the classifier's second stage, is left to

@@ -79,7 +79,7 @@ class Router(Engine):
         A program with an event loop should call this before the loop serves: while some libraries
         build their tables, no other thread can run. Raises ConfigError.
         """
-        super().prepare()
+        self.prepare_first()
         self.prepare_rest()
 
     def request(self, prompt: Prompt, **more: Any) -> Request:
