@@ -48,7 +48,8 @@ _UNBROKEN = re.compile(r"(?:[A-Za-z0-9, ]++(?:(?<! )['-](?=[A-Za-z0-9]))?+)++[.!
 _LETTER = re.compile(r"\w")
 # Signs that close something or end a sentence.
 _CLOSES = re.compile(r"[.!?;:,)\]}>`\"']")
-_COMMA = re.compile(r"(?<=[^\W\d]),\s+|(?<=[.!?。？！]),\s+")
+# The comma is first in the pattern: what is no comma is passed over in one go.
+_COMMA = re.compile(r",(?<=(?:[^\W\d]|[.!?。？！]),)\s+")
 _SENTENCE_ENDS = tuple(".!?。？！")
 COLONS = (":", "：")
 _OPENING_CHARACTERS = range(8, 121)
