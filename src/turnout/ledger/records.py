@@ -8,7 +8,8 @@ Invariant: unpacking a record and packing it again gives the same bytes. No text
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -123,14 +124,14 @@ def _request(request: Request) -> list[Any]:
             None if limits.allow is None else sorted(limits.allow),
             sorted(limits.deny),
             *_without_defaults(
-                [limits.most_pico_usd, limits.most_tokens, limits.drafts], _LIMIT_DEFAULTS
+                (limits.most_pico_usd, limits.most_tokens, limits.drafts), _LIMIT_DEFAULTS
             ),
         ],
         request.session,
         request.tenant,
         dict(request.tags),
         *_without_defaults(
-            [request.choices, _caller_names(request), list(request.models)], _REQUEST_DEFAULTS
+            (request.choices, _caller_names(request), list(request.models)), _REQUEST_DEFAULTS
         ),
     ]
 
@@ -142,11 +143,12 @@ _NO_PREDICTOR: tuple[Any, ...] = (None, None)
 _USUAL_SNAPSHOT: tuple[Any, ...] = ({}, {}, [])
 
 
-def _without_defaults(fields: list[Any], defaults: Sequence[Any]) -> list[Any]:
+def _without_defaults(fields: tuple[Any, ...], defaults: tuple[Any, ...]) -> tuple[Any, ...]:
     """The fields without the defaults at their end."""
-    while fields and fields[-1] == defaults[len(fields) - 1]:
-        fields.pop()
-    return fields
+    end = 0 if fields == defaults else len(fields)
+    while end and fields[end - 1] == defaults[end - 1]:
+        end -= 1
+    return fields[:end]
 
 
 def _caller_names(request: Request) -> list[str]:
@@ -208,6 +210,7 @@ _RARE_FEATURES: Mapping[str, Any] = {
     "unlisted": {},
 }
 _RARE_DEFAULTS = tuple(_RARE_FEATURES.values())
+_rare_of = attrgetter(*_RARE_FEATURES)
 
 
 def _features(features: Features) -> list[Any]:
@@ -222,8 +225,7 @@ def _features(features: Features) -> list[Any]:
         features.schema,
     ]
     # Fields that most requests lack are left out from the end on.
-    rare = [getattr(features, name) for name in _RARE_FEATURES]
-    return [*always, *_without_defaults(rare, _RARE_DEFAULTS)]
+    return [*always, *_without_defaults(_rare_of(features), _RARE_DEFAULTS)]
 
 
 def _as_features(fields: list[Any]) -> Features:
@@ -255,7 +257,7 @@ def _prediction(prediction: Prediction) -> list[Any]:
         prediction.label,
         prediction.label_failure,
         dict(prediction.success),
-        *_without_defaults([prediction.strange, predictor and _ref(predictor)], _NO_PREDICTOR),
+        *_without_defaults((prediction.strange, predictor and _ref(predictor)), _NO_PREDICTOR),
     ]
 
 
@@ -279,7 +281,7 @@ def _as_prediction(fields: list[Any]) -> Prediction:
 def _snapshot(snapshot: Snapshot) -> list[Any]:
     unavailable = {name: _exclusion(exclusion) for name, exclusion in snapshot.unavailable.items()}
     always = [snapshot.as_of, snapshot.version, unavailable, dict(snapshot.latency_ms)]
-    rare = [dict(snapshot.outstanding), dict(snapshot.cached_tokens), list(snapshot.late_judges)]
+    rare = dict(snapshot.outstanding), dict(snapshot.cached_tokens), list(snapshot.late_judges)
     return [*always, *_without_defaults(rare, _USUAL_SNAPSHOT)]
 
 

@@ -27,7 +27,7 @@ def count(payload: Mapping[str, Any], name: str) -> int | None:
 def inner_count(payload: Mapping[str, Any], field: str, name: str) -> int:
     """The count called ``name`` in the object ``field``; 0 if it is absent. Raises WrongCount."""
     inner = payload.get(field)
-    return count(inner, name) or 0 if isinstance(inner, Mapping) else 0
+    return count(inner, name) or 0 if isinstance(inner, dict) else 0
 
 
 def checked(value: object) -> int:

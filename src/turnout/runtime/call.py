@@ -7,8 +7,8 @@ unnoticed. A setting that the model refuses is left out, unless the caller chose
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from functools import lru_cache
 from time import monotonic, time
 from typing import cast
@@ -90,7 +90,7 @@ class Call(Struct, kw_only=True):
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
         answer: Chunk | None = None
-        with self._recording_outcome():
+        with self:
             answer = await self._fetch()
             self._note_chunks((answer,))
         return answer
@@ -101,7 +101,7 @@ class Call(Struct, kw_only=True):
         Chunks that came together are given together.
         """
         held: list[Chunk] = []
-        with self._recording_outcome():
+        with self:
             async with aclosing(self._chunk_batches()) as batches:
                 async for batch in batches:
                     held += batch
@@ -113,23 +113,24 @@ class Call(Struct, kw_only=True):
     async def all_chunks(self) -> list[Chunk] | None:
         """Every chunk of a streamed answer, none released; None with the fault in ``outcome``."""
         chunks: list[Chunk] | None = None
-        with self._recording_outcome():
+        with self:
             async with aclosing(self._chunk_batches()) as batches:
                 chunks = [chunk async for batch in batches for chunk in batch]
         return chunks
 
-    @contextmanager
-    def _recording_outcome(self) -> Iterator[None]:
-        """Ends the call with its outcome, whatever happens inside; a failure goes no further."""
-        fault: Fault | None = None
-        try:
-            yield
-        except (asyncio.CancelledError, GeneratorExit):
-            self._end(None, cancelled=True)
-            raise
-        except FAILURES as error:
-            fault = self._fault_of_error(error)
-        self._end(fault)
+    def __enter__(self) -> None:
+        """The call is under way inside; it has ended, with its outcome, when that is left."""
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object
+    ) -> bool:
+        """Records the outcome; an error of the provider or a deadline goes no further."""
+        if isinstance(error, FAILURES):
+            self._end(self._fault_of_error(error))
+            return True
+        if error is None or isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            self._end(None, cancelled=error is not None)
+        return False
 
     async def _chunk_batches(self) -> AsyncGenerator[Sequence[Chunk], None]:
         """The chunks as they come, in batches that are never empty. Raises one of FAILURES."""
