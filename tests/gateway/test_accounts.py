@@ -114,6 +114,10 @@ def test_a_childs_rights_are_what_its_parent_has_too(gate: World) -> None:
     child, _ = _key(gate, parent=id_, models=["fast", "strong"])
     assert _ask(gate, child, model="fast").status == 403
     assert _ask(gate, child, model="strong").status == 200
+    # By name or by id, it is the same model.
+    by_id, _ = _key(gate, parent=id_, models=["acme/strong"])
+    assert _ask(gate, by_id, model="strong").status == 200
+    assert "strong" in {m["id"] for m in gate.get("/v1/models", by_id).json()["data"]}
     # A child of a key that is no administrator's is none either.
     low, _ = _key(gate, parent=id_, admin=True)
     assert gate.get("/v1/keys", low).status == 403
