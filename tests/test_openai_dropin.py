@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from operator import attrgetter
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,28 @@ def test_arguments_for_the_provider_are_refused(client: OpenAI) -> None:
         OpenAI(router=client.router, api_key="k", base_url="http://h")
     with OpenAI(router=client.router) as same:
         assert same.chat.completions.create(model="fast", messages=ASKED).choices
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"config": {"models": {}}}, "file has the type dict; give its path"),
+        ({"config": 0}, "file has the type int; give its path"),
+        ({"router": "turnout.yaml"}, "router has the type str; give a turnout.Router"),
+        ({"router": {}}, "router has the type dict"),
+    ],
+)
+def test_what_is_no_router_and_no_file_is_refused(given: dict[str, Any], said: str) -> None:
+    """With what was given and what is wanted."""
+    for kind in (OpenAI, AsyncOpenAI):
+        with pytest.raises(ConfigError, match=said):
+            kind(**given)
+
+
+def test_a_file_beside_a_router_is_refused(client: OpenAI) -> None:
+    """It would be ignored."""
+    with pytest.raises(ConfigError, match="leave one out"):
+        OpenAI(router=client.router, config="turnout.yaml")
 
 
 def test_an_answer_can_be_written_and_sent_back(client: OpenAI) -> None:

@@ -217,15 +217,20 @@ class AsyncChunks(_StreamBase[Stream]):
         await self._stream.aclose()
 
 
-def _router(
-    router: Router | None, config: str | Path | None, others: Mapping[str, object]
-) -> Router:
+def _router(router: object, config: str | Path | None, others: Mapping[str, object]) -> Router:
     if others:
         raise ConfigError(
             f"{', '.join(others)}: not taken here, since providers and their keys come from "
             "turnout.yaml; leave it out, or give router or config"
         )
-    return router or (Router.from_file(config) if config else Router.from_env())
+    if router is None:
+        return Router.from_env() if config in (None, "") else Router.from_file(config)
+    if not isinstance(router, Router):
+        kind = type(router).__name__
+        raise ConfigError(f"router has the type {kind}; give a turnout.Router, or leave it out")
+    if config is not None:
+        raise ConfigError("router and config are both given; a router has its own, leave one out")
+    return router
 
 
 def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -267,6 +267,26 @@ def test_nothing_is_written_over_what_is_read(
     assert mine.read_text().startswith('{"id": 1, "prompt": "Hello"')
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("calibrate mine.jsonl --lost 0.05", "--lost: only for a promise, with --table"),
+        ("calibrate mine.jsonl --steady 0.1 --quality 0.9", "--quality, --steady: only for a"),
+        ("calibrate --table t --bundle b --save c.json", "--save: only for labels, with SOURCE"),
+        ("calibrate --table t --bundle b --no-ask", "--ask/--no-ask: only for labels"),
+        ("calibrate --table t --bundle b --lost 0.1 --quality 0.95", "--quality: --lost is"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    asked: str, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is named, with the fix, before anything is read."""
+    ran = run(capfd, *asked.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"turnout: {said}")
+    assert "leave" in ran.err
+
+
 def test_a_plot_of_another_kind_is_refused_before_the_work(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

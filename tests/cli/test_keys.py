@@ -55,6 +55,29 @@ def test_the_list_says_who_is_let_in_and_who_is_not(
     assert f"with {ids['gone']}" in said["child"]
 
 
+def test_a_long_list_of_keys_shows_the_newest(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A hundred of them, or as many as are asked for; JSON has all."""
+    settings = ("--config", _settings(tmp_path))
+    first = run(capfd, "keys", "create", "parent", "--json", *settings).json["id"]
+    with sqlite3.connect(tmp_path / "l.db") as ledger:
+        ledger.executemany(
+            "INSERT INTO keys (id, hash, name, parent, admin, created_ms, revoked_ms) "
+            "VALUES (?, ?, ?, ?, 0, ?, NULL)",
+            [(f"k_{n}", f"{n:064x}", f"key{n}", first, 2 * 10**12 + n) for n in range(300)],
+        )
+    listed = run(capfd, "keys", "list", *settings)
+    rows = [line for line in listed.out.splitlines() if "│" in line]
+    assert len(rows) == 100
+    assert " key299 " in rows[-1]
+    assert all(" valid " in row for row in rows)
+    assert "newest 100 of 301 keys" in listed.err
+    few = run(capfd, "keys", "list", "-n", "2", "--json", *settings).json
+    assert [key["name"] for key in few] == ["key298", "key299"]
+    assert len(run(capfd, "keys", "list", "--json", *settings).json) == 301
+
+
 def test_a_budget_says_under_which_name_it_is_kept(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -40,7 +40,7 @@ def _key(gate: World, **fields: Any) -> tuple[dict[str, str], str]:
 
 
 def _ask(gate: World, key: dict[str, str], **more: Any) -> Answer:
-    return gate.post("/v1/chat/completions", chat(max_tokens=20, **more), key)
+    return gate.post("/v1/chat/completions", chat(**{"max_tokens": 20, **more}), key)
 
 
 def test_a_key_is_shown_once_and_stored_as_a_hash(gate: World, tmp_path: Path) -> None:
@@ -114,6 +114,10 @@ def test_a_childs_rights_are_what_its_parent_has_too(gate: World) -> None:
     child, _ = _key(gate, parent=id_, models=["fast", "strong"])
     assert _ask(gate, child, model="fast").status == 403
     assert _ask(gate, child, model="strong").status == 200
+    # By name or by id, it is the same model.
+    by_id, _ = _key(gate, parent=id_, models=["acme/strong"])
+    assert _ask(gate, by_id, model="strong").status == 200
+    assert "strong" in {m["id"] for m in gate.get("/v1/models", by_id).json()["data"]}
     # A child of a key that is no administrator's is none either.
     low, _ = _key(gate, parent=id_, admin=True)
     assert gate.get("/v1/keys", low).status == 403
@@ -260,10 +264,23 @@ def test_a_time_is_told_where_the_cheapest_model_fits_by_then(gate: World) -> No
     assert [float(text.partition(",")[0]) > 0.0002 for text in asked] == [True, False]
 
 
+def test_a_refusal_says_how_much_the_cheapest_model_may_cost_that_may_be_used(gate: World) -> None:
+    """A cheaper one that the key may not use would be no help."""
+    budget = {"per": "key", "window": "day", "usd": "0.0002", "when_full": "cheaper"}
+    told = []
+    for models in (["fast", "coder", "strong"], ["coder", "strong"]):
+        key, _ = _key(gate, budgets=[budget], models=models)
+        said = _ask(gate, key, model="strongest", max_tokens=10_000).json()["error"]["message"]
+        told.append(float(said.partition("asked for $")[2].partition(",")[0]))
+    assert [round(usd, 3) for usd in told] == [0.004, 0.01]
+
+
 def test_a_models_budget_leaves_the_others(gate: World) -> None:
     """The plan goes round it; asked for by name it is refused."""
     gate.post("/v1/budgets", {"per": "model", "name": "strong", "window": "day", "usd": 0}, ADMIN)
-    assert _ask(gate, ADMIN, model="strong").status == 402
+    refused = _ask(gate, ADMIN, model="strong")
+    assert refused.status == 402
+    assert refused.json()["error"]["message"].startswith("budget used up: model strong: ")
     answer = gate.post("/v1/chat/completions", chat(model="strongest", max_tokens=20), ADMIN)
     assert answer.status == 200
     assert answer.json()["model"] != "acme/strong"

@@ -65,6 +65,22 @@ def test_a_child_may_do_what_its_whole_line_may() -> None:
     assert nothing.models == frozenset()
 
 
+def test_keys_share_a_model_under_all_its_names() -> None:
+    """One key has it by its name, the other by its id; what only one of them has is not shared."""
+    deployments = [{"fast", "acme/fast"}, {"coder", "acme/x"}, {"coder#2", "coder", "other/y"}]
+
+    def shared(of: set[str], above: set[str]) -> frozenset[str] | None:
+        line = key("child", "root", models=tuple(of)), key("root", models=tuple(above))
+        found = callers_of(line, deployments)[key_hash("child")]
+        return found.models
+
+    assert shared({"fast"}, {"acme/fast"}) == {"fast", "acme/fast"}
+    assert shared({"coder"}, {"acme/x", "fast"}) == {"acme/x"}
+    assert shared({"coder"}, {"acme/x", "other/y"}) == {"coder", "acme/x", "other/y"}
+    assert shared({"fast", "gone"}, {"coder", "gone"}) == {"gone"}
+    assert shared({"fast"}, {"coder"}) == frozenset()
+
+
 @pytest.mark.parametrize(
     "keys",
     [

@@ -39,7 +39,7 @@ def full(per: Any, left: int, unit: Any = "usd", subject: str = "s", needed: int
         ({}, [full("model", 199, "tokens", "coder")], {"deny": {"coder"}}),
         ({}, [full("model", 0, "requests", "coder")], {"deny": {"coder"}}),
         # Of two places the one that is too dear alone.
-        ({}, [full("model", 10, subject="twin")], {"deny": {"twin#2"}}),
+        ({}, [full("model", 5, subject="twin")], {"deny": {"twin#2"}}),
         ({}, [full("model", 4, subject="twin")], {"deny": {"twin", "twin#2"}}),
         # A draft counts against its model with its own part; without a judge nothing is drafted.
         ({}, [full("model", 9, subject="fast")], {"deny": {"fast"}}),
@@ -67,3 +67,10 @@ def test_a_budget_has_no_room_for_an_unknown_price() -> None:
         assert found == Constraints(deny=frozenset({"fast"}))
     of_model = full("model", 50, subject="fast", needed=None)
     assert narrowed(Constraints(), (of_model,), most, CARDS).deny == {"fast"}
+
+
+def test_a_model_that_fits_alone_but_not_beside_its_label_is_left_out() -> None:
+    """Whether or not there are drafts that it might verify."""
+    alone = {"coder": Bound(20, 200)}
+    found = narrowed(Constraints(), (full("model", 25, subject="coder"),), alone, CARDS)
+    assert found == Constraints(deny=frozenset({"coder"}))

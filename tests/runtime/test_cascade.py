@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -55,6 +56,16 @@ def is_tokyo(messages: Sequence[Message], answer: str) -> bool:
 def raises(messages: Sequence[Message], answer: str) -> bool:
     """A check that breaks."""
     raise ValueError(len(messages), answer)
+
+
+RELEASED, RETURNED = Event(), list[str]()
+
+
+def waits(messages: Sequence[Message], answer: str) -> bool:
+    """A check that is stuck."""
+    RELEASED.wait(20)
+    RETURNED.append(answer)
+    return bool(messages)
 
 
 def test_a_draft_that_the_judge_accepts_is_the_answer() -> None:
@@ -219,6 +230,20 @@ def test_ones_own_check_decides(function: str, model: str) -> None:
     verify = {"kind": "function", "function": f"{__name__}:{function}"}
     with FaultyUpstream(replies={"acme/fast": "Tokyo"}) as upstream, cascade(upstream, verify) as r:
         assert r.chat(FACT).body["model"] == model
+
+
+def test_a_check_that_never_returns_is_not_asked_for_a_while() -> None:
+    """After two late verdicts in a row nothing is drafted, and the router's end waits for none."""
+    verify = {"kind": "function", "function": f"{__name__}:waits", "deadline_s": 0.05}
+    with FaultyUpstream(replies={"acme/fast": "Tokyo"}) as upstream:
+        with cascade(upstream, verify, health={"failures": 2}) as r:
+            drafted = [
+                "draft" in {role for role, _, _ in ends(r.chat(FACT).outcomes)} for _ in range(3)
+            ]
+        returned = list(RETURNED)
+    RELEASED.set()
+    assert drafted == [True, True, False]
+    assert returned == []
 
 
 def test_a_check_that_is_not_there_is_refused_when_the_configuration_is_read() -> None:

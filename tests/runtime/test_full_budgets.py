@@ -8,7 +8,7 @@ import pytest
 
 from tests.runtime.cascades import settings
 from tests.runtime.world import CODE, FACT, PATIENT, config
-from turnout import AllRoutesFailed, BudgetExceeded, Reply, Router
+from turnout import AllRoutesFailed, BudgetExceeded, NoEligibleDeployment, Reply, Router
 from turnout.core.errors import ProviderError
 from turnout.ledger import store_at
 from turnout.runtime.bounds import bounds
@@ -57,6 +57,59 @@ def test_a_model_whose_failure_leaves_no_room_for_it_is_left_out(
     spent = dict(store_at(tmp_path / "l.db").fetch("SELECT account, spent FROM balances"))
     assert 0 < spent["model:coder:usd"] <= most
     assert store_at(tmp_path / "l.db").fetch("SELECT count(*) FROM holds") == [(0,)]
+
+
+def test_what_is_left_of_the_plan_is_held_beside_what_failed(tmp_path: Path) -> None:
+    """While the next model answers, other requests find no room in what both may cost."""
+    with FaultyUpstream(scripts={"acme/coder": "f-hang"}) as upstream:
+        made = {"timeouts": {**PATIENT, "first_token_s": 0.3}}
+        with Router.from_config(config(upstream, ledger="off", **made), environ={}) as r:
+            most = {id_: bound.cost_pico_usd for id_, bound in _most(r, CODE).items()}
+        budgets = [_budget("model", most["coder"], name="coder"), _budget("all", 10**12)]
+        made |= {"ledger": str(tmp_path / "l.db"), "budgets": budgets}
+        with Router.from_config(config(upstream, **made), environ={}) as r:
+            answer = r.chat(CODE, stream=True, **SHORT)
+            next(iter(answer))
+            held = dict(store_at(tmp_path / "l.db").fetch("SELECT account, held FROM balances"))
+            list(answer)
+            failed = answer.reply.outcomes[0].cost_pico_usd
+    assert failed
+    assert held["all:all:usd"] == failed + most["strong"]
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_a_model_that_just_fits_answers_without_fallbacks_that_do_not(
+    tmp_path: Path, spare: int
+) -> None:
+    """To the last pico-dollar; with one less the request is refused."""
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream, ledger="off"), environ={}) as r:
+            most = {id_: bound.cost_pico_usd for id_, bound in _most(r, FACT).items()}
+        assert most["fast"] < max(most.values())
+        ledger = {
+            "ledger": str(tmp_path / "l.db"),
+            "budgets": [_budget("all", most["fast"] + spare)],
+        }
+        with Router.from_config(config(upstream, **ledger), environ={}) as r:
+            if spare:
+                with pytest.raises(BudgetExceeded):
+                    r.chat(FACT, **SHORT)
+            else:
+                assert r.chat(FACT, **SHORT).body["model"] == "acme/fast"
+
+
+def test_a_model_that_would_fit_is_waited_for(tmp_path: Path) -> None:
+    """It comes back before the budget does."""
+    with FaultyUpstream(scripts={"acme/fast": "f-429-ra60"}) as upstream:
+        with Router.from_config(config(upstream, ledger="off"), environ={}) as r:
+            most = _most(r, FACT)["fast"].cost_pico_usd
+        budgets = [_budget("all", most, when_full="cheaper")]
+        ledger = {"ledger": str(tmp_path / "l.db"), "budgets": budgets}
+        with Router.from_config(config(upstream, **ledger), environ={}) as r:
+            with pytest.raises((ProviderError, AllRoutesFailed)):
+                r.chat(FACT, **SHORT)
+            with pytest.raises(NoEligibleDeployment):
+                r.chat(FACT, **SHORT)
 
 
 @pytest.mark.parametrize("per", ["model", "all"])

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,6 +162,17 @@ def test_limits_of_another_type_are_refused() -> None:
             with pytest.raises(InvalidRequest, match=said):
                 one.route("Hello", constraints=Constraints(**limits))  # type: ignore[arg-type]
         assert one.route("Hello", constraints=Constraints(deny={"fast"})).model != MODELS["fast"]
+
+
+@pytest.mark.parametrize("given", [None, 3, ["models"], [("models", {})], b"models: {}"])
+def test_what_is_no_configuration_is_refused_by_its_type(given: Any) -> None:
+    """With what is wanted instead."""
+    kind = type(given).__name__
+    wanted = f"the configuration has the type {kind}; give a mapping of settings, or YAML text"
+    with pytest.raises(ConfigError, match=wanted):
+        Router.from_config(given)
+    with pytest.raises(ConfigError, match=f"file has the type {kind}; give its path"):
+        Router.from_file(given)
 
 
 def test_a_path_is_taken_where_one_is_meant(tmp_path: Path) -> None:

@@ -2,13 +2,22 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.runtime.world import CODE, UNSAFE, config, router
+from tests.runtime.world import CODE, UNSAFE, config, replied, router
 from turnout import InvalidRequest, Router
 from turnout.core import ConfigError, LedgerError
-from turnout.ledger import Store, decision_of, latest_requests, request_details, store_at, verify
+from turnout.ledger import (
+    Line,
+    Store,
+    decision_of,
+    latest_requests,
+    request_details,
+    store_at,
+    verify,
+)
 from turnout.testing import FaultyUpstream
 
 
@@ -27,6 +36,40 @@ def test_calls_are_recorded_in_the_data_folder(tmp_path: Path) -> None:
     assert decision_of(_read(tmp_path), line.id)[1] == reply.decision
     text = (tmp_path / "turnout" / "ledger.db").read_bytes()
     assert CODE.encode() not in text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["f-costs", "f-byok"])
+def test_what_openrouter_says_it_charged_is_what_a_call_costs(
+    tmp_path: Path, model: str, *, stream: bool
+) -> None:
+    """Also by an own key, where its charge of 0 leaves out that of the provider behind it."""
+    line, found = _one_call(tmp_path, {"preset": "openrouter"}, model, stream=stream)
+    assert line.cost_pico_usd == found.pop("reply") == 20_000_000_000
+    assert found == {"source": "the provider's answer", "findings": []}
+
+
+def test_a_cost_in_the_answer_of_any_other_provider_is_not_believed(tmp_path: Path) -> None:
+    """It could understate: its call costs what the price book says."""
+    line, found = _one_call(tmp_path, {}, "f-costs")
+    assert line.cost_pico_usd == found["reply"] != 20_000_000_000
+    assert found["source"] == "turnout.yaml"
+
+
+def _one_call(
+    folder: Path, provider: dict[str, Any], model: str, *, stream: bool = False
+) -> tuple[Line, dict[str, Any]]:
+    """The ledger's line of one call, its cost in the reply, the source of that, and faults."""
+    environ = {"XDG_DATA_HOME": str(folder)}
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, models={"coder": model})
+        settings["providers"]["acme"] |= provider
+        with Router.from_config(settings, environ=environ) as r:
+            reply = replied(r, CODE, stream=stream)
+    store = _read(folder)
+    (line,) = latest_requests(store)
+    ((source,),) = store.fetch("SELECT source FROM prices")
+    return line, {"reply": reply.cost_pico_usd, "source": source, "findings": verify(store)}
 
 
 def test_ledger_off_writes_nothing(tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ def _provider(
         json_schema=facts.get("json_schema", False)
         if section.json_schema is None
         else section.json_schema,
+        states_cost=facts.get("states_cost", False),
         drains=section.on_disconnect == "drain",
         drain_s=section.drain_s,
     )

@@ -25,9 +25,9 @@ DEFAULT_WINDOW = 128_000
 class Provider:
     """A provider: base URL, API family and key (None when the key is not set).
 
-    ``json_schema`` says that answers can be restricted to a JSON schema. ``drains`` says that an
-    answer is billed to its end even if its caller leaves; it is then read on for ``drain_s``
-    seconds.
+    ``json_schema`` says that answers can be restricted to a JSON schema, ``states_cost`` that they
+    say what was charged for them. ``drains`` says that an answer is billed to its end even if its
+    caller leaves; it is then read on for ``drain_s`` seconds.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Provider:
     api_key_env: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json_schema: bool = False
+    states_cost: bool = False
     drains: bool = False
     drain_s: float = 30.0
 

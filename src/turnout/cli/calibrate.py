@@ -7,11 +7,12 @@ import typer
 
 from turnout.cli.calibrate_labels import Options, calibrate_labels
 from turnout.cli.calibrate_quality import calibrate_quality
-from turnout.cli.options import JsonOption, LedgerOption
+from turnout.cli.options import JsonOption, LedgerOption, refuse_given
 from turnout.core import ConfigError
 
 
 def calibrate(
+    context: typer.Context,
     source: Annotated[
         Path | None, typer.Argument(help="JSONL of {text|messages, intent}: labels of your own.")
     ] = None,
@@ -50,6 +51,10 @@ def calibrate(
     Give SOURCE to calibrate labels, --table and --bundle to calibrate a promise.
     """
     if source is not None and table is None:
+        refuse_given(
+            context, "bundle", "quality", "lost", "confidence", "steady",
+            because="only for a promise, with --table in place of SOURCE; leave it out",
+        )  # fmt: skip
         calibrate_labels(
             Options(
                 source=source,
@@ -63,6 +68,14 @@ def calibrate(
             )
         )
     elif source is None and table is not None and bundle is not None:
+        refuse_given(
+            context, "config", "artefact", "over_block", "save", "ask", "ledger",
+            because="only for labels, with SOURCE in place of --table; leave it out",
+        )  # fmt: skip
+        if lost is not None:
+            refuse_given(
+                context, "quality", because="--lost is promised in its place; leave one out"
+            )
         calibrate_quality(
             table,
             bundle,

@@ -18,6 +18,7 @@ from turnout.runtime.budgets import read_budget
 
 keys = group("keys", "Keys of callers: make, list, rename, rotate, revoke.")
 budgets = group("budgets", "Set, list and remove budgets and rate limits.")
+_USUAL_ROWS = 100  # a table of thousands takes seconds, and nobody reads it
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The id, as list shows it.")]
 
 
@@ -69,17 +70,31 @@ def create(
 
 
 @keys.command("list")
-def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Every key, without its secret."""
+def list_keys(
+    *,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            "-n",
+            min=1,
+            help=f"How many, the newest; by default {_USUAL_ROWS}, and all with --json.",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Keys without their secrets, oldest first."""
     with router(config) as r:
-        listed = r.accounts.keys()
+        every = r.accounts.keys()
     if json:
-        print_json([key.as_dict() for key in listed])
+        print_json([key.as_dict() for key in every[-(limit or len(every)) :]])
         return
+    listed = every[-(limit or _USUAL_ROWS) :]
     if not listed:
         err.print("no keys; make one with: turnout keys create NAME", style="dim")
         return
-    by_id, now_ms = {key.id: key for key in listed}, time.time_ns() // 1_000_000
+    by_id, now_ms = {key.id: key for key in every}, time.time_ns() // 1_000_000
     print_table(
         "keys",
         ["id", "name", "team", "parent", "models", "role", "expires", "state"],
@@ -93,6 +108,9 @@ def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
             for key in listed
         ],
     )  # fmt: skip
+    if len(listed) < len(every):
+        note = f"the newest {len(listed)} of {len(every):,} keys; --limit shows more, --json all"
+        err.print(note, style="dim")
 
 
 @keys.command()

@@ -40,6 +40,22 @@ def group(name: str, help_text: str) -> typer.Typer:
     return typer.Typer(name=name, help=help_text, no_args_is_help=True, rich_markup_mode=None)
 
 
+def refuse_given(context: typer.Context, *names: str, because: str) -> None:
+    """Raises ConfigError if the command line has one of these parameters; ``because`` has the fix.
+
+    For options that would do nothing beside the others.
+    """
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    flags = [
+        "/".join((*param.opts[:1], *param.secondary_opts[:1]))
+        for param in context.command.params
+        if param.name in given
+    ]
+    if flags:
+        raise ConfigError(f"{', '.join(flags)}: {because}")
+
+
 def router(config: Path | None, *, ledger: bool = True) -> "Router":
     """The router that the options and the environment describe. Raises ConfigError.
 

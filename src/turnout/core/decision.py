@@ -24,7 +24,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     why it cannot take a request now, ``latency_ms`` is its median latency, ``outstanding`` the
     number of calls under way (where its model has several deployments), and ``cached_tokens`` how
     much of this prompt its provider is expected to have in its cache (0: it was seen to keep none).
-    ``late_judges`` are not asked for verdicts now, since theirs came too late.
+    ``late_judges``, deployments or functions, are not asked for verdicts now, since theirs came too
+    late.
     """
 
     as_of: float = 0.0

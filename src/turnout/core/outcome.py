@@ -66,6 +66,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     None when the price is unknown; ``model`` is the one that the provider says it served.
     ``began_s`` is when the call began, on the machine's monotonic clock; ``spent_s`` is for how
     many more seconds the provider's rate limit is used up, None where it does not say.
+    ``stated_pico_usd`` is the cost that the provider states, None where it does not, or where no
+    cost of that provider is believed.
     """
 
     decision_id: str
@@ -82,6 +84,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     error: Fault | None = None
     began_s: float | None = None
     spent_s: float | None = None
+    stated_pico_usd: int | None = None
 
     @property
     def is_answer(self) -> bool:

@@ -4,11 +4,13 @@ Invariant: the snapshot is read again when ``revision`` in the store has risen.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 
+from turnout.catalog import Catalog
 from turnout.core import Budget, Caller, LedgerError
 from turnout.ledger.charges import Limits
 from turnout.ledger.entries import Change
-from turnout.ledger.keys import callers_of, stored_keys
+from turnout.ledger.keys import Key, callers_of, stored_keys
 from turnout.ledger.store import Store, fetch_or_empty
 
 UPSERT_BUDGET = (
@@ -64,7 +66,10 @@ class Directory:
         self._last_read_s: float | None = None
         self._configured: tuple[Budget, ...] = ()
         self._stored: tuple[Budget, ...] = ()
+        self._keys: Sequence[Key] = ()
+        self._deployments: Sequence[set[str]] = ()
         self._callers: Mapping[bytes, Caller] = {}
+        self._lock = Lock()
         self._has_keys = False
 
     @property
@@ -80,9 +85,11 @@ class Directory:
         by_id = {b.id: b for b in (*self._configured, *self._stored)}
         return tuple(by_id.values())
 
-    def configure(self, budgets: Sequence[Budget]) -> None:
-        """Replace the configuration's budgets."""
+    def configure(self, budgets: Sequence[Budget], catalog: Catalog) -> None:
+        """Replace the configuration's budgets, and the models that keys are for."""
         self._configured = tuple(budgets)
+        self._deployments = [deployment.names for deployment in catalog.deployments.values()]
+        self._find_callers()
         self._on_change(Limits(self.budgets))
 
     def refresh(self, at_s: float) -> None:
@@ -92,11 +99,11 @@ class Directory:
         """
         (revision,) = self._store.fetch("SELECT n FROM revision")[0]
         if revision != self._revision:
-            keys = stored_keys(self._store)
+            self._keys = stored_keys(self._store)
             self._stored = tuple(stored_budgets(self._store))
-            self._callers = callers_of(keys)
+            self._find_callers()
             # If the file was lost, or an older copy came back, nobody is let in.
-            self._has_keys = self._has_keys or bool(keys)
+            self._has_keys = self._has_keys or bool(self._keys)
             self._revision = revision
             self._on_change(Limits(self.budgets))
         self._last_read_s = at_s
@@ -115,3 +122,8 @@ class Directory:
         if found is None or (found.expires_ms is not None and found.expires_ms <= now_ms):
             return None
         return found
+
+    def _find_callers(self) -> None:
+        # One thread may have new keys while another has new models: the later one sees both.
+        with self._lock:
+            self._callers = callers_of(self._keys, self._deployments)

@@ -88,7 +88,7 @@ class Call(Struct, frozen=True):
 
     ``n`` counts a request's calls from 0; ``served`` names the model that answered if it is not
     the one asked for; ``cost_pico_usd`` is None when its price is unknown. ``non_text_pico_usd`` is
-    the part of the cost that is not for text tokens.
+    the part of the cost that is not for text tokens, or all of a cost that the provider stated.
     """
 
     id: str

@@ -7,8 +7,9 @@ only what all of its ancestors may.
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 from typing import Any
 
 from turnout.core import STORED_PREFIX, Caller, InvalidRequest
@@ -157,14 +158,19 @@ def _key(row: Sequence[Any]) -> Key:
     )
 
 
-def callers_of(keys: Iterable[Key]) -> dict[bytes, Caller]:
-    """The callers of all valid keys, by the hashes of their current and old secrets."""
+def callers_of(
+    keys: Iterable[Key], deployments: Collection[Collection[str]] = ()
+) -> dict[bytes, Caller]:
+    """The callers of all valid keys, by the hashes of their current and old secrets.
+
+    ``deployments`` has the names of each one that is configured.
+    """
     by_id = {key.id: key for key in keys}
     found: dict[bytes, Caller] = {}
     for key in by_id.values():
         lineage = lineage_of(key, by_id)
         if lineage is not None and all(one.revoked_ms is None for one in lineage):
-            caller = found[bytes.fromhex(key.hash)] = _caller(lineage)
+            caller = found[bytes.fromhex(key.hash)] = _caller(lineage, deployments)
             if key.old_hash is not None and key.old_until_ms is not None:
                 ends = min(key.old_until_ms, caller.expires_ms or key.old_until_ms)
                 found[bytes.fromhex(key.old_hash)] = replace(caller, expires_ms=ends)
@@ -182,7 +188,7 @@ def lineage_of(key: Key, by_id: Mapping[str, Key]) -> list[Key] | None:
     return lineage
 
 
-def _caller(lineage: Sequence[Key]) -> Caller:
+def _caller(lineage: Sequence[Key], deployments: Collection[Collection[str]]) -> Caller:
     """The caller of a key, with the rights that every key of its line has."""
     allowed = [frozenset(key.models) for key in lineage if key.models is not None]
     ends = [key.expires_ms for key in lineage if key.expires_ms is not None]
@@ -192,7 +198,23 @@ def _caller(lineage: Sequence[Key]) -> Caller:
         names=tuple(one.name for one in lineage),
         team=next((key.team for key in lineage if key.team is not None), None),
         keys=tuple(key.id for key in lineage),
-        models=frozenset.intersection(*allowed) if allowed else None,
+        models=reduce(partial(_shared, deployments), allowed) if allowed else None,
         admin=all(key.admin for key in lineage),
         expires_ms=min(ends) if ends else None,
     )
+
+
+def _shared(
+    deployments: Collection[Collection[str]], one: frozenset[str], other: frozenset[str]
+) -> frozenset[str]:
+    """The names in either list under which only models are found that the other list has, too.
+
+    A model may be in one by its configured name, in the other by its provider's id.
+    """
+
+    def covers(names: frozenset[str], name: str) -> bool:
+        meant = [deployment for deployment in deployments if name in deployment]
+        return name in names or (bool(meant) and not any(map(names.isdisjoint, meant)))
+
+    kept = [name for name in one if covers(other, name)]
+    return frozenset(kept).union(name for name in other if covers(one, name))

@@ -1,4 +1,4 @@
-"""What a call costs: the price of the model that served it, as a dated row.
+"""What a call costs: what its provider states, else the price of the model that served it.
 
 Invariant: an unknown price gives an unknown cost, never zero. This module does not know storage.
 """
@@ -11,9 +11,14 @@ from turnout.catalog import Catalog, Deployment, Price, Rates, billed_deployment
 from turnout.core import Outcome
 from turnout.ledger.entries import Call, PriceRow
 
+# Nothing for a token: the whole cost is kept beside them.
+_STATED = Price(
+    rates=Rates(input=0, output=0), source="the provider's answer", date="with each call"
+)
+
 
 def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | None) -> Call:
-    """The ``n``-th call of a request, at the price of the model that served it."""
+    """The ``n``-th call of a request, at its stated cost or the served model's price."""
     route, usage, fault = outcome.route, outcome.usage, outcome.error
     deployment = stand_in or catalog.deployments.get(route.deployment)
     priced = billed_deployment(deployment, outcome.model, catalog) if deployment else None
@@ -21,6 +26,8 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     price = price.with_cache_life(hour=usage.hour_cache) if price else None
     non_text_pico_usd = price.extra_cost(usage) if price else None
     price = None if non_text_pico_usd is None else price
+    if outcome.stated_pico_usd is not None:
+        priced, price, non_text_pico_usd = deployment, _STATED, outcome.stated_pico_usd
     return Call(
         id=outcome.decision_id,
         n=n,
@@ -48,6 +55,8 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
 
 def _cost(price: Price | None, outcome: Outcome) -> int | None:
     usage = outcome.usage
+    if outcome.stated_pico_usd is not None:
+        return outcome.stated_pico_usd
     if usage.is_empty:
         return 0  # refused before any work: nothing is billed, whatever the price
     return None if price is None else price.bill(usage)

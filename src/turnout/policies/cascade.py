@@ -30,9 +30,9 @@ class Cascade:
     last step is the cheapest candidate with that share of the best one's P(success).
 
     Nothing is drafted that could not be verified: with ``needs_schema`` only requests for JSON or
-    tool calls are, since a schema can verify nothing else; while ``judge``, the deployment that
-    verifies, takes no call or judges too late, none are; and only ``drafting`` deployments draft,
-    None means all.
+    tool calls are, since a schema can verify nothing else; while ``judge``, the deployment or
+    function that verifies, takes no call or judges too late, none are; and only ``drafting``
+    deployments draft, None means all.
     """
 
     steps: int = 3

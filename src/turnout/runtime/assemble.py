@@ -113,7 +113,7 @@ def _recorder(
     recorder = given or recorder_for(config, environ, catalog, stand_in)
     budgets = budgets_of(config)
     if recorder.directory is not None:
-        recorder.directory.configure(budgets)
+        recorder.directory.configure(budgets, catalog)
     elif budgets:
         raise ConfigError(
             f"{config.at('budgets')} budgets need a ledger; remove 'ledger: off' or "

@@ -24,6 +24,7 @@ from turnout.providers import Timeouts, TransportError, WireRequest, WireRespons
 from turnout.providers.openai_embeddings import for_each
 from turnout.providers.settings import Refused, added, among, as_refused, without
 from turnout.providers.spent import spent_for_s
+from turnout.providers.stated_cost import stated_pico_usd
 from turnout.runtime.backends import Backend
 from turnout.runtime.offload import offload_if_long
 from turnout.runtime.receipt import cost
@@ -64,6 +65,7 @@ class Call(Struct, kw_only=True):
     _unbilled: bool = False  # whether the provider refused the call, or was never reached
     _wire: WireRequest | None = None  # the latest request that was sent
     _spent_s: float | None = None  # for how long the rate limit is used up, by the answer's headers
+    _stated_pico_usd: int | None = None  # what the provider says it charged
 
     @property
     def served_model(self) -> str:
@@ -244,8 +246,10 @@ class Call(Struct, kw_only=True):
         )
 
     def _note_chunks(self, chunks: Sequence[Chunk]) -> None:
-        now = monotonic()
+        now, states_cost = monotonic(), self.target.provider.states_cost
         for chunk in chunks:
+            if states_cost and (stated := stated_pico_usd(chunk.raw)) is not None:
+                self._stated_pico_usd = stated
             if chunk.usage:
                 self._usage = chunk.usage
             if chunk.model:
@@ -282,6 +286,7 @@ class Call(Struct, kw_only=True):
             error=_after_release(fault) if self._released else fault,
             began_s=self._started,
             spent_s=self._spent_s,
+            stated_pico_usd=self._stated_pico_usd,
         )
 
     def _is_unpriced(self, usage: Usage) -> bool:
@@ -294,7 +299,12 @@ class Call(Struct, kw_only=True):
         return any(is_paid_by_call(kind) for kind in self._hosted - reported)
 
     def _cost(self, usage: Usage) -> int | None:
-        """The cost at the price of the model that served the call; 0 where nothing was used."""
+        """What the provider charged, else the cost at the price of the model that served the call.
+
+        0 where nothing was used.
+        """
+        if self._stated_pico_usd is not None:
+            return self._stated_pico_usd
         if usage.is_empty:
             return 0
         priced = billed_deployment(self.target, self._model, self.catalog)

@@ -190,7 +190,7 @@ class Engine:
         recorder = old.parts.means.recorder
         recorder.use_prices(self._parts.catalog)
         if recorder.directory is not None:
-            recorder.directory.configure(budgets_of(self._parts.config))
+            recorder.directory.configure(budgets_of(self._parts.config), self._parts.catalog)
         self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
         self._reader.parts = self._parts
         self._embedding = self._embedding.with_recorder(recorder)

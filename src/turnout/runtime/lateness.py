@@ -1,8 +1,8 @@
-"""Which models give labels or verdicts too late to be asked for them now.
+"""Which models, and functions that verify, answer too late to be asked now.
 
-Invariant: a model that did not answer within its deadline several times in a row is not asked in
-that role for a time that grows, and then one question at a time until an answer comes in time. Its
-other calls go on, since a deadline says as much about itself as about the model.
+Invariant: one that did not answer within its deadline several times in a row is not asked in
+that role for a time that grows, and then one question at a time until an answer comes in time. A
+model's other calls go on, since a deadline says as much about itself as about the model.
 This module does not know requests or policies; its clock is an argument.
 """
 
@@ -32,7 +32,10 @@ class _Record:
 
 
 class Lateness:
-    """What each deployment's late answers came to, by role; ``rules`` as for failures in a row."""
+    """What late answers came to, by role and by deployment or the name of a function.
+
+    ``rules`` are as for failures in a row.
+    """
 
     def __init__(
         self, rules: HealthRules | None = None, clock: Callable[[], float] = monotonic
@@ -71,4 +74,4 @@ class Lateness:
         record.closings += 1
         record.back_s = record.closed_s = self._clock() + wait_s
         fields = {"deployment": deployment, "role": role, "out_for_s": wait_s}
-        _LOG.warning("a model answers too late, and is not asked", extra={"fields": fields})
+        _LOG.warning("answers come too late, and none is asked for", extra={"fields": fields})

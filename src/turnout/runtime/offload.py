@@ -1,11 +1,12 @@
-"""Moves long work from the event loop to a thread, so that no other request waits for it.
+"""Moves work from the event loop to a thread, so that no other request waits for it.
 
 This module does not know what the work is.
 """
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -29,3 +30,21 @@ async def offload_if_long(
 async def run_on(executor: Executor, work: Callable[..., T], *arguments: Any) -> T:
     """The result of work done on a thread of ``executor``."""
     return await asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+
+
+async def run_apart(work: Callable[..., T], *arguments: Any) -> T:
+    """The result of work that may never end: nothing else waits for its thread, not even the exit.
+
+    Raises what the work raises.
+    """
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # so that a caller who leaves does not cancel it
+
+    def run() -> None:
+        try:
+            done.set_result(work(*arguments))
+        except Exception as error:  # noqa: BLE001 -- it is raised where the result is awaited
+            done.set_exception(error)
+
+    Thread(target=run, name="turnout-apart", daemon=True).start()
+    return await asyncio.wrap_future(done)

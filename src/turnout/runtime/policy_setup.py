@@ -116,7 +116,8 @@ def verifier_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -
         return ByLogprobs(section.at_least)
     if section.kind == "function":
         with errors_at(config, "policy", "verify", "function"):
-            return ByFunction(_imported_check(section.function or ""), section.deadline_s)
+            name = section.function or ""
+            return ByFunction(name, _imported_check(name), section.deadline_s)
     return ByModel(
         deployment=catalog.first_deployment(section.model or ""), deadline_s=section.deadline_s
     )
@@ -158,8 +159,10 @@ def _cascade(config: Config, catalog: Catalog) -> Cascade:
     """The cascade, which drafts what its verifier can verify. Raises ConfigError for nothing."""
     rule = config.policy
     verify = rule.verify
-    if verify is None or verify.kind == "function":
+    if verify is None:
         return Cascade(steps=rule.steps)
+    if verify.kind == "function":
+        return Cascade(steps=rule.steps, judge=verify.function)
     if verify.kind == "schema":
         return Cascade(steps=rule.steps, needs_schema=True)
     if verify.kind == "model":

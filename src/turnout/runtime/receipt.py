@@ -46,6 +46,7 @@ def receipt(
     final = next((o for o in reversed(answers) if o.status != "failed" or o.released), None)
     usage = final.usage if final else Usage()
     chosen = catalog.deployments[final.route.deployment] if final else None
+    answer_pico_usd = final.cost_pico_usd if final and not stand_in else cost(chosen, usage)
     extra = total([o.cost_pico_usd for o in outcomes if o is not final])
     return Receipt(
         chosen_model=chosen.model if chosen else decision.model,
@@ -56,7 +57,7 @@ def receipt(
         classifier_pico_usd=total(
             [o.cost_pico_usd for o in outcomes if o.route.role == "classifier"]
         ),
-        list_cost_pico_usd=total([cost(chosen, usage), extra]),
+        list_cost_pico_usd=total([answer_pico_usd, extra]),
         strongest_pico_usd=cost(catalog.strongest(), usage),
     )
 

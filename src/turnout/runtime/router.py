@@ -56,13 +56,23 @@ class Router(Engine):
             raise ConfigError(f"{config} is a file's name; give it to Router.from_file")
         if isinstance(config, str):
             config = load_text(config, environ)
-        elif not isinstance(config, Config):
+        elif isinstance(config, Mapping):
             config = load_mapping(config, environ)
+        elif not isinstance(config, Config):
+            raise ConfigError(
+                f"the configuration has the type {type(config).__name__}; give a mapping of "
+                "settings, or YAML text"
+            )
         return cls(assemble(config, environ_or_own(environ), recorder=recorder))
 
     @classmethod
     def from_file(cls, path: str | Path, **more: Any) -> Self:
         """A router from a ``turnout.yaml``; ``more`` as for ``from_config``. Raises ConfigError."""
+        if not isinstance(path, str | os.PathLike):
+            raise ConfigError(
+                f"the configuration's file has the type {type(path).__name__}; give its path, and "
+                "settings themselves to Router.from_config"
+            )
         return cls.from_config(load_file(Path(path), more.get("environ")), **more)
 
     @classmethod

@@ -15,6 +15,7 @@ from turnout.core import Bound, Chunk, ConfigError, Message, Request
 from turnout.core.budget import NO_BOUNDS
 from turnout.core.extras import requiring_extra
 from turnout.runtime.means import Draft, Means, ToolCall, Verdict
+from turnout.runtime.offload import run_apart
 
 # A function that is given a conversation and a draft's text, and says whether it may be served.
 Check = Callable[[Sequence[Message], str], bool]
@@ -112,23 +113,32 @@ class ByLogprobs(_WithoutCalls):
 
 
 class ByFunction(_WithoutCalls):
-    """A function of the user's own, run on a thread, returns True within ``deadline_s`` seconds."""
+    """A function of the user's own, run on a thread, returns True within ``deadline_s`` seconds.
 
-    def __init__(self, check: Check, deadline_s: float) -> None:
+    ``name`` is that of the function. If it is late several times in a row, it is not asked.
+    """
+
+    def __init__(self, name: str, check: Check, deadline_s: float) -> None:
+        self._name = name
         self._check = check
         self._deadline_s = deadline_s
 
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """Rejects unless the function returns True in time."""
-        del decision_id, means
+        del decision_id
+        lateness = means.lateness
+        asked_s = lateness.asked("verifier", self._name, self._deadline_s)
         try:
             async with asyncio.timeout(self._deadline_s):
-                passed = await asyncio.to_thread(self._check, draft.request.messages, draft.text)
+                passed = await run_apart(self._check, draft.request.messages, draft.text)
+            rejection = None if passed is True else "the check says no"
         except TimeoutError:
+            lateness.was_late("verifier", self._name, asked_s)
             return Verdict(rejection=f"no verdict within {self._deadline_s:g} s")
         except Exception as error:  # noqa: BLE001 -- whatever a check raises, the draft failed it
-            return Verdict(rejection=f"the check failed: {type(error).__name__}")
-        return Verdict(rejection=None if passed is True else "the check says no")
+            rejection = f"the check failed: {type(error).__name__}"
+        lateness.was_in_time("verifier", self._name)
+        return Verdict(rejection=rejection)
 
 
 def draft_of(request: Request, chunks: Sequence[Chunk]) -> Draft:

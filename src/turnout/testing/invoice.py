@@ -70,8 +70,18 @@ def usage_object(entry: InvoiceEntry, flags: frozenset[str]) -> dict[str, Any] |
         usage["prompt_tokens_details"] = {"cached_tokens": entry.cached_tokens}
         if entry.written_tokens:
             usage["prompt_tokens_details"]["cache_write_tokens"] = entry.written_tokens
+    if "costs" in flags or "byok" in flags:
+        usage |= _stated_cost(own_key="byok" in flags)
     if "negusage" in flags:
         usage["completion_tokens"] = -1
     if "wrongusage" in flags:
         usage["total_tokens"] = 1
     return usage
+
+
+def _stated_cost(*, own_key: bool) -> dict[str, Any]:
+    return {
+        "cost": 0 if own_key else 0.02,
+        "is_byok": own_key,
+        "cost_details": {"upstream_inference_cost": 0.02},
+    }

@@ -51,6 +51,8 @@ FLAGS = {
     "nospace": "no blank after the field name",
     "bytewise": "the body byte by byte",
     "billall": "bills the whole answer though the peer is gone",
+    "costs": "says that it charged 0.02 dollars, as OpenRouter does",
+    "byok": "says that it charged nothing, and the provider behind it 0.02 dollars",
     "othermodel": "says that another model answered",
     "quota": "the error text of an account without credit",
     "spend": "the error code of a spend limit",
