@@ -16,7 +16,7 @@ from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.runtime.answer_texts import answer_texts
 from turnout.runtime.scanner import Scanner, Scorer
 from turnout.runtime.screen import Screen
-from turnout.runtime.screened_walk import screening_of
+from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.testing import FaultyUpstream
 
 CALM = "The valley was quiet and the trains ran on time that day. "
@@ -91,6 +91,20 @@ def test_an_unsafe_answer_is_stopped_before_its_words_leave(
     blocked = [scan for scan in record["scans"] if scan["blocked"]]
     assert [scan["part"] for scan in blocked] == ["0.text"]
     assert len(record["attempts"]) == 1
+
+
+@pytest.mark.parametrize("before", ["", CALM * 40])
+def test_a_stopped_stream_says_the_refusal_where_it_had_said_nothing(before: str) -> None:
+    """In the middle of a text it would be read as the model's own words."""
+    with answering_world(before + UNSAFE) as w:
+        answer = w.post("/v1/chat/completions", chat(STORY, stream=True))
+    told = chat_text(answer)
+    assert '"finish_reason":"content_filter"' in answer.body.decode()
+    if before:
+        assert told
+        assert before.startswith(told)
+    else:
+        assert told == "I can't help with that."
 
 
 @pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])
@@ -172,6 +186,28 @@ def test_a_failure_behind_the_window_falls_over_in_silence() -> None:
     assert answer.headers["x-turnout-model"] != "f-reset@9"
 
 
+def test_a_stopped_stream_tells_what_it_used() -> None:
+    """It is paid for all the same."""
+    with FaultyUpstream(replies={"acme/strong": UNSAFE}) as upstream:
+        with Router.from_config(config(upstream, safety=SCAN, ledger="off"), environ={}) as r:
+            answer = r.chat(STORY, stream=True)
+            last = list(answer)[-1]
+    assert last["choices"][0]["finish_reason"] == "content_filter"
+    assert last["usage"] == answer.reply.body["usage"]
+    assert last["usage"]["completion_tokens"] > 0
+
+
+def test_no_other_model_goes_on_with_a_text_that_broke_off() -> None:
+    """What has left is one model's; the stream ends with an error."""
+    with answering_world(CALM * 40, models={"strong": "f-reset@300"}) as w:
+        w.upstream.replies["f-reset@300"] = CALM * 40
+        answer = w.post("/v1/chat/completions", chat(STORY, stream=True))
+        assert [entry.model for entry in w.upstream.invoice] == ["f-reset@300"]
+    events = [data for _, data in answer.events()]
+    assert '"content":"The"' in events[1]
+    assert "error" in json.loads(events[-1])
+
+
 def test_the_ledger_keeps_the_scan_with_its_hash(tmp_path: Any) -> None:
     """A stopped and a passed answer are events of their requests, the hash among them."""
     with FaultyUpstream() as upstream:
@@ -188,7 +224,10 @@ def test_the_ledger_keeps_the_scan_with_its_hash(tmp_path: Any) -> None:
     digest = hashlib.sha256(reply.text.encode()).hexdigest()
     assert passed[0] == "answer_scanned"
     assert f"0.text: sha256:{digest} of {len(reply.text)} bytes" in passed[1]
-    assert kinds[stopped.decision.id][0] == "answer_blocked"
+    assert "unsafe score" not in passed[1]
+    kind, detail = kinds[stopped.decision.id]
+    assert kind == "answer_blocked"
+    assert "unsafe score" in detail
     assert stopped.text == "I can't help with that."
     assert stopped.body["choices"][0]["finish_reason"] == "content_filter"
 
@@ -281,6 +320,25 @@ async def test_every_choice_that_began_is_ended_with_a_stopped_answer() -> None:
 
         assert [chunk async for chunk in screen.releasable(batches())] == []
         assert (bool(screen.stopped), screen.choices) == (True, {0, 1, 2})
+        await router.aclose()
+
+
+async def test_choices_that_take_turns_have_a_window_each_and_are_all_ended() -> None:
+    """Of each one as much is held back as of a single one."""
+    with FaultyUpstream() as upstream:
+        router = Router.from_config(config(upstream, safety=SCAN, ledger="off"), environ={})
+        held = []
+        for choices in (1, 3):
+            walk = await router.begin(router.request(STORY, n=choices))
+            assert isinstance(walk, ScreenedWalk)
+            _ = [batch async for batch in walk.stream()]
+            assert walk.screen is not None
+            held.append(walk.screen.hold_characters)
+        assert held == [held[0], 3 * held[0]]
+        for begun, ended in (({2, 0}, (0, 2)), (set(), (0,))):
+            last = walk._stop("unsafe", begun, Chunk(), None, released=True)
+            assert tuple(delta.choice for delta in last.deltas) == ended
+            assert {delta.finish_reason for delta in last.deltas} == {"content_filter"}
         await router.aclose()
 
 
