@@ -1,6 +1,7 @@
 """What was read before is read from memory, and no otherwise than anew."""
 
 import base64
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,12 +21,17 @@ from turnout.classifiers.window import long_part_sentences
 _PROSE = "The tide table lists high water twice a day. Boats leave an hour before it! " * 20
 _MASKED = "Pl\u200bease r\u0435ad th\u0456s n\u043ete aloud. " * 30
 _CODED = base64.b64encode(b"Please write a poem about the tide and the boats in the harbour. " * 9)
-LONG = [_PROSE, _PROSE + _MASKED + _PROSE, f"{_PROSE}\n{_CODED.decode()}\n{_PROSE}"]
+LONG = [
+    _PROSE,
+    _PROSE + _MASKED + _PROSE,
+    f"{_PROSE}\n{_CODED.decode()}\n{_PROSE}",
+    json.dumps({"note": f"<p>{_MASKED}</p>", "rows": [_PROSE, _CODED.decode()]}),
+]
 
 
 def _conversation_of(count: int) -> list[dict[str, Any]]:
     """A conversation of so many results, each of which goes on from the last."""
-    results = [f"{number}. {LONG[number % 3]}" for number in range(count)]
+    results = [f"{number}. {LONG[number % len(LONG)]}" for number in range(count)]
     asked = [{"role": "user", "content": "What do these say of the tide?"}]
     return asked + [{"role": "tool", "content": text} for text in results]
 
@@ -73,6 +79,16 @@ def test_texts_are_cut_as_without_memory(texts: list[str]) -> None:
             dict.fromkeys(long_part_sentences(cut.stretches) if several else ()) for cut in found
         ]
         assert [dict.fromkeys(cut.sentences) for cut in found] == alone
+
+
+def test_a_text_with_codes_is_searched_for_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then only the decoders that found something decode it, one after another."""
+    rows = json.dumps({"note": f"<p>{_PROSE}</p>", "other": [_PROSE, _CODED.decode()]})
+    cuts = CutCache()
+    first = cuts.cuts_of([rows, LONG[2]])
+    assert any("poem about the tide" in part for cut in first for part in cut.stretches)
+    monkeypatch.setattr("turnout.classifiers.views._decode_once", None)
+    assert cuts.cuts_of([rows, LONG[2]]) == first
 
 
 def test_what_is_remembered_is_bounded_and_no_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -273,15 +273,23 @@ def test_nothing_is_written_over_what_is_read(
         ("calibrate mine.jsonl --lost 0.05", "--lost: only for a promise, with --table"),
         ("calibrate mine.jsonl --steady 0.1 --quality 0.9", "--quality, --steady: only for a"),
         ("calibrate --table t --bundle b --save c.json", "--save: only for labels, with SOURCE"),
-        ("calibrate --table t --bundle b --no-ask", "--ask/--no-ask: only for labels"),
+        ("calibrate --table t --bundle b --no-ask", "--no-ask: only for labels"),
         ("calibrate --table t --bundle b --lost 0.1 --quality 0.95", "--quality: --lost is"),
+        ("savings --csv --json", "--csv and --json exclude"),
+        ("ask Hello --explain --json", "--explain is text"),
+        ("setup --sha256 abc --name mine", "--sha256, --name: only for a file of your own"),
+        ("init --print --out mine.yaml", "--out: --print writes no file"),
+        ("prove budget --no-kill --kills 3", "--kills: --no-kill kills none"),
+        ("probe small --bundle {} --remove --count 10", "--count: --remove takes a model"),
+        ("probe new --bundle {} --prior 0.5 --out p", "--out: only to pick probes"),
+        ("probe new --bundle {} --prompts p --out q --cost 1", "--cost: only to add the model"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(
-    asked: str, said: str, capfd: pytest.CaptureFixture[str]
+    asked: str, said: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """It is named, with the fix, before anything is read."""
-    ran = run(capfd, *asked.split())
+    """It is named, with the fix, before anything is written."""
+    ran = run(capfd, *asked.format(unpriced_bundle(tmp_path)).split())
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"turnout: {said}")
     assert "leave" in ran.err

@@ -235,6 +235,29 @@ async def test_a_failure_that_nobody_expected_does_not_end_the_watch(
         await gateway.engine.aclose()
 
 
+async def test_a_file_that_is_deleted_is_told_once_and_so_is_its_return(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read from it stays in force; the same file again changes nothing."""
+    monkeypatch.setattr("turnout.gateway.reload._INTERVAL_S", 0.01)
+    path, aside = tmp_path / "turnout.yaml", tmp_path / "aside"
+    path.write_text("one")
+    with FaultyUpstream() as upstream:
+        made = Router.from_config(config(upstream), environ={}, recorder=NoRecorder())
+        gateway = Gateway(made)
+        with caplog.at_level(logging.INFO, "turnout.gateway"):
+            watching = asyncio.create_task(Reloader(gateway, lambda: made, [path]).run())
+            path.rename(aside)
+            assert await soon_here(lambda: "is missing" in caplog.text)
+            await asyncio.sleep(0.05)
+            aside.rename(path)
+            assert await soon_here(lambda: "is back" in caplog.text)
+        watching.cancel()
+        assert caplog.text.count("is missing") == caplog.text.count("is back") == 1
+        assert "reloaded" not in caplog.text
+        await made.aclose()
+
+
 def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
     """A key that does not fit changes nothing; the pair does."""
     cert, key = certificate(tmp_path)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from turnout.classifiers.encoder import shared_encoder
 from turnout.classifiers.excerpts import Pieces
 from turnout.classifiers.first import FirstRead, FirstStage
-from turnout.classifiers.views import Readings, readings_of, stretches
+from turnout.classifiers.views import Readings, decoded_again, readings_of, stretches
 from turnout.classifiers.window import long_part_sentences
 from turnout.core.arrays import Floats
 
@@ -99,7 +100,7 @@ class CutCache:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._stored: OrderedDict[bytes, tuple[bytes, bytes, bytes]] = OrderedDict()
+        self._stored: OrderedDict[bytes, tuple[bytes, bytes, bytes, bytes]] = OrderedDict()
         self._bytes = 0
 
     def cuts_of(self, texts: Sequence[str]) -> list[Cut]:
@@ -129,8 +130,10 @@ class CutCache:
             sentences_alone = list(dict.fromkeys(long_part_sentences(readings.parts)))
             self._store(key, text, readings, sentences_alone)
         else:
-            parts, masked, sentences = kept
-            readings = Readings(parts=_slices(text, parts), masked=_int_pairs(masked))
+            offsets, masked, sentences, paths = kept
+            parts = _slices(text, offsets)
+            decoded = decoded_again(text, parts, _int_tuples(paths, 3))
+            readings = Readings(parts=parts, masked=_int_tuples(masked, 2), decoded=decoded)
             sentences_alone = _slices(text, sentences)
         other_stretches = readings.other_stretches()
         return list(dict.fromkeys((*readings.parts, *other_stretches))), [
@@ -141,11 +144,11 @@ class CutCache:
     def _store(
         self, key: bytes, text: str, readings: Readings, sentences_alone: Sequence[str]
     ) -> None:
-        """Keep a cut, unless some of it is decoded, and so has no place in the text."""
-        if readings.decoded:
-            return
-        masked = array("i", chain.from_iterable(readings.masked)).tobytes()
-        kept = _offsets(text, readings.parts), masked, _offsets(text, sentences_alone)
+        masked, paths = (
+            array("i", chain.from_iterable(numbers)).tobytes()
+            for numbers in (readings.masked, readings.paths)
+        )
+        kept = _offsets(text, readings.parts), masked, _offsets(text, sentences_alone), paths
         size = sum(map(len, kept))
         if size > _MOST:
             return
@@ -172,9 +175,9 @@ def _offsets(text: str, pieces: Sequence[str]) -> bytes:
 
 
 def _slices(text: str, places: bytes) -> list[str]:
-    return [text[start:end] for start, end in _int_pairs(places)]
+    return [text[start:end] for start, end in _int_tuples(places, 2)]
 
 
-def _int_pairs(numbers: bytes) -> list[tuple[int, int]]:
+def _int_tuples(numbers: bytes, size: int) -> list[Any]:
     each = iter(array("i", numbers))
-    return list(zip(each, each, strict=True))
+    return list(zip(*[each] * size, strict=True))

@@ -8,7 +8,7 @@ long text is decoded in blocks, so that memory is bounded and other threads need
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from operator import ne
 
 from turnout.classifiers.compounds import split_compounds
@@ -18,7 +18,10 @@ from turnout.classifiers.signs import joined_like
 from turnout.classifiers.window import chunks
 
 _LIMIT = 6
-_LAYERS = 2
+# A decoded reading's block, and the places of the decoders that lead from it to the reading, the
+# first before the second; ``NO_DECODER`` if there is no second.
+Path = tuple[int, int, int]
+NO_DECODER = -1
 # The characters of a block, which ends at the end of a word; the most characters of one without
 # blanks, which may be one encoded text; and by how many stretches the next block overlaps it, so
 # that what lies across the border is whole in the next.
@@ -52,12 +55,14 @@ def stretches(text: str) -> list[str]:
 class Readings:
     """The stretches of a text as written, and those of its decoded readings.
 
-    ``masked`` are the ranges of stretches that differ when they are unmasked.
+    ``masked`` are the ranges of stretches that differ when they are unmasked; ``paths`` tell how
+    each decoded reading came about.
     """
 
     parts: Sequence[str]
     masked: Sequence[tuple[int, int]]
     decoded: Sequence[str] = ()
+    paths: Sequence[Path] = ()
 
     def other_stretches(self) -> list[str]:
         """The stretches of the unmasked and the decoded readings."""
@@ -73,15 +78,34 @@ def readings_of(text: str) -> Readings:
     """The readings of a text. Only the stretches that were masked are judged a second time."""
     parts = chunks(text)
     plain = [_unmasked(part) for part in parts]
-    whole = [text if plain == parts else "".join(plain)] if len(text) <= _BLOCK else _blocks(plain)
-    decoded = [
-        part
-        for block in whole
-        for reading in _decodings(block)
-        for part in chunks(_parted(reading))
+    found = [
+        (reading, (place, *decoders))
+        for place, block in enumerate(_blocks(text, parts, plain))
+        for reading, decoders in _decodings(block).items()
     ]
-    masked = list(_masked_ranges(parts, list(map(_parted, plain))))
-    return Readings(parts=parts, masked=masked, decoded=decoded)
+    return Readings(
+        parts=parts,
+        masked=list(_masked_ranges(parts, list(map(_parted, plain)))),
+        decoded=[part for reading, _ in found for part in chunks(_parted(reading))],
+        paths=[path for _, path in found],
+    )
+
+
+def decoded_again(text: str, parts: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """What ``readings_of`` decoded, by the same decoders and no others."""
+    if not paths:
+        return []
+    blocks = _blocks(text, parts, [_unmasked(part) for part in parts])
+    return [part for path in paths for part in chunks(_parted(_decoded_by(blocks, path)))]
+
+
+def _decoded_by(blocks: Sequence[str], path: Path) -> str:
+    place, *decoders = path
+    text = blocks[place]
+    for decoder in decoders:
+        if decoder != NO_DECODER:
+            text = ENCODINGS[decoder][1](text) or ""
+    return text
 
 
 def _masked_ranges(parts: Sequence[str], plain: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -93,7 +117,14 @@ def _masked_ranges(parts: Sequence[str], plain: Sequence[str]) -> Iterator[tuple
             yield start, at
 
 
-def _blocks(parts: Sequence[str]) -> Iterator[str]:
+def _blocks(text: str, parts: Sequence[str], plain: Sequence[str]) -> list[str]:
+    """The text unmasked, in blocks if it is long; ``plain`` are its parts unmasked."""
+    if len(text) > _BLOCK:
+        return list(_joined_blocks(plain))
+    return [text if plain == parts else "".join(plain)]
+
+
+def _joined_blocks(parts: Sequence[str]) -> Iterator[str]:
     """The parts of a long text, joined into blocks."""
     start = size = 0
     for end, part in enumerate(parts, 1):
@@ -105,16 +136,16 @@ def _blocks(parts: Sequence[str]) -> Iterator[str]:
             size = sum(map(len, parts[start:end]))
 
 
-def _decodings(text: str) -> list[str]:
-    """The decoded readings of the text, and the decoded readings of those."""
-    found = {text: None}
-    newest = [text]
-    for _ in range(_LAYERS):
-        newest = [new for old in newest for new in _decode_once(old) if new not in found]
-        if not newest:
-            break
-        found |= dict.fromkeys(newest)
-    return list(found)[1 : _LIMIT + 1]
+def _decodings(text: str) -> dict[str, tuple[int, int]]:
+    """The decoded readings of the text, and those of these, each with its one or two decoders."""
+    once = {new: (place, NO_DECODER) for place, new in _decode_once(text)}
+    twice = {
+        new: (first, place)
+        for old, (first, _) in once.items()
+        for place, new in _decode_once(old)
+        if new != text and new not in once
+    }
+    return dict(islice((once | twice).items(), _LIMIT))
 
 
 def _unmasked(text: str) -> str:
@@ -125,10 +156,11 @@ def _parted(text: str) -> str:
     return split_compounds(text) if joined_like(text.encode("utf-8", "replace")) else text
 
 
-def _decode_once(text: str) -> list[str]:
+def _decode_once(text: str) -> list[tuple[int, str]]:
+    """Each decoder that finds another text in this one, by its place, with what it finds."""
     raw = text.encode("utf-8", "replace")
     return [
-        new
-        for may_hold, decode in ENCODINGS
+        (place, new)
+        for place, (may_hold, decode) in enumerate(ENCODINGS)
         if may_hold(raw) and (new := decode(text)) is not None and new != text
     ]

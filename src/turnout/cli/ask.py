@@ -43,6 +43,10 @@ def ask(
     json: JsonOption = False,
 ) -> None:
     """Route one prompt and print the answer as it comes."""
+    if json and explain:
+        raise ConfigError(
+            "--explain is text; leave out --json, or ask turnout explain ID --json later"
+        )
     options: dict[str, Any] = {"model": model}
     if max_tokens is not None:
         options["max_tokens"] = max_tokens

@@ -10,7 +10,7 @@ import typer
 
 from turnout.catalog import build
 from turnout.cli.first_settings import Choice, choose_models, settings_text
-from turnout.cli.options import JsonOption
+from turnout.cli.options import JsonOption, refuse_given
 from turnout.cli.providers_here import (
     FoundProvider,
     on_this_machine,
@@ -40,6 +40,7 @@ class _FirstConfig:
 
 
 def init(
+    context: typer.Context,
     *,
     target: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path(
         "turnout.yaml"
@@ -66,6 +67,8 @@ def init(
     from the price book. Nothing is sent from this machine without --ask. Without any key the
     recipe is written, for which the embedded model answers.
     """
+    if print_only:
+        refuse_given(context, "target", "force", because="--print writes no file; leave one out")
     if not (print_only or force) and target.exists():
         raise ConfigError(f"{target}: is there already; --force replaces it, --print shows another")
     first = _first_config(os.environ, ask=ask, local=local)

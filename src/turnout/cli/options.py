@@ -48,7 +48,8 @@ def refuse_given(context: typer.Context, *names: str, because: str) -> None:
     sources = {name: context.get_parameter_source(name) for name in names}
     given = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
     flags = [
-        "/".join((*param.opts[:1], *param.secondary_opts[:1]))
+        # A flag that turns something off has a name of its own.
+        (param.secondary_opts if context.params[param.name] is False else param.opts)[0]
         for param in context.command.params
         if param.name in given
     ]

@@ -13,6 +13,7 @@ import typer
 
 from turnout.cli.files import check_different_files, write_whole
 from turnout.cli.jsonl import json_line
+from turnout.cli.options import refuse_given
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
 from turnout.core.nearest import did_you_mean
@@ -27,6 +28,7 @@ _TOKENS = (("input_tokens", "in_tokens"), ("output_tokens", "out_tokens"))
 
 
 def probe(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="The model's name.")],
     *,
     bundle: Annotated[Path, typer.Option(help="The folder that turnout train success wrote.")],
@@ -65,8 +67,10 @@ def probe(
         raise ConfigError("--cost inf: give mean USD a call, or leave it out where it is unknown")
     loaded = open_bundle(bundle)
     if remove:
-        if any(given is not None for given in (prompts, outcomes, prior, mean_cost_usd, price)):
-            raise ConfigError("--remove takes a model and --bundle alone; leave the others out")
+        refuse_given(
+            context, "prompts", "count", "outcomes", "prior", "mean_cost_usd", "price", "target",
+            because="--remove takes a model and --bundle alone; leave it out",
+        )  # fmt: skip
         _remove(loaded, model)
         return
     if model in loaded.predictor.models:
@@ -77,9 +81,17 @@ def probe(
     if outcomes is not None and prior is not None:
         raise ConfigError("--outcomes and --prior cannot be used together; leave one out")
     if outcomes is not None or prior is not None:
+        refuse_given(
+            context, "prompts", "count", "target",
+            because="only to pick probes, without --outcomes and --prior; leave it out",
+        )  # fmt: skip
         rates = None if price is None else _price(price)
         _add(loaded, model, outcomes, prior, mean_cost_usd, rates)
     elif prompts is not None and target is not None:
+        refuse_given(
+            context, "mean_cost_usd", "price",
+            because="only to add the model, with --outcomes or --prior; leave it out",
+        )  # fmt: skip
         check_different_files(prompts, target, "probes")
         _pick(loaded, model, prompts, count, target)
     else:

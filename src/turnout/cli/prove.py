@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli.options import JsonOption, group
+from turnout.cli.options import JsonOption, group, refuse_given
 from turnout.cli.proofs import SeedOption, Test, percent, prove
 from turnout.cli.prove_gateway import restart, storm, streams
 from turnout.proving import Check, sabotages
@@ -86,6 +86,7 @@ def billing(
 
 @app.command()
 def budget(
+    context: typer.Context,
     *,
     procs: Annotated[int, typer.Option(min=1, max=64, help="Processes that spend.")] = 8,
     concurrency: Annotated[
@@ -107,6 +108,9 @@ def budget(
     Spending processes are killed meanwhile, and leave no holds behind.
     """
     from turnout.proving.budget import budget as budgeted
+
+    if not kill:
+        refuse_given(context, "kills", because="--no-kill kills none; leave one out")
 
     prove(
         "budget",

