@@ -17,15 +17,11 @@ from typing import Any
 
 from benchmarks.gateway import measure
 from benchmarks.gateway.cases import CASES, Case
-from benchmarks.gateway.gateways import Started, turnout, upstream
+from benchmarks.gateway.gateways import LEDGER, UNREAD, Started, turnout, upstream
 from benchmarks.gateway.peers import PEERS, NotRun, Peer, free_port
 from benchmarks.gateway.peers import started as peer_started
 from benchmarks.gateway.plot import draw
 from benchmarks.machine import describe
-
-# Requests that name a model pass unread; and the default ledger, in a new folder here.
-_UNREAD = 'ledger: "off"\nsafety: {pinned: pass}\n'
-_LEDGER = "safety: {pinned: scan}\n"
 
 
 def gateways(stack: ExitStack, port: int, core: int | None) -> list[Started]:
@@ -37,8 +33,8 @@ def gateways(stack: ExitStack, port: int, core: int | None) -> list[Started]:
         models={"pinned": "m/fast", "routed": "m/fast", "paced": "m/paced"},
     )
     plain = stack.enter_context(turnout(port, core=core))
-    unread = stack.enter_context(turnout(port, name="unread", extra=_UNREAD, core=core))
-    with_ledger = stack.enter_context(turnout(port, name="ledger", extra=_LEDGER, core=core))
+    unread = stack.enter_context(turnout(port, name="unread", extra=UNREAD, core=core))
+    with_ledger = stack.enter_context(turnout(port, name="ledger", extra=LEDGER, core=core))
     # The kernel spreads two workers over the cores, as it would elsewhere.
     two_workers = stack.enter_context(turnout(port, name="2 workers", workers=2))
     return [direct, plain, unread, with_ledger, two_workers]

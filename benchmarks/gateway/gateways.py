@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,9 @@ models:
 intents: {simple_qa: fast, creative: strong, code: coder, unsafe: block}
 default: fast
 """
+# Requests that name a model pass unread; and the default ledger, in a new folder here.
+UNREAD = 'ledger: "off"\nsafety: {pinned: pass}\n'
+LEDGER = "safety: {pinned: scan}\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ def turnout(
     config: str = CONFIG,
     workers: int = 1,
     core: int | None = None,
+    under: Sequence[str] = (),
 ) -> Iterator[Started]:
     """``turnout serve``; ``extra`` is more configuration, by default without a ledger."""
     with tempfile.TemporaryDirectory() as folder:
@@ -69,6 +73,7 @@ def turnout(
             "turnout",
             *arguments,
             core=core,
+            under=under,
             stderr=subprocess.PIPE,
             env={**environment, **state_environ},
         ) as served:

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -49,10 +49,14 @@ def pss_mb(pids: Iterable[int]) -> float:
 
 @contextmanager
 def process(
-    module: str, *arguments: str, core: int | None = None, **more: Any
+    module: str,
+    *arguments: str,
+    core: int | None = None,
+    under: Sequence[str] = (),
+    **more: Any,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A Python module as a process, which ends with the context."""
-    command = [*pinned(core), sys.executable, "-m", module, *arguments]
+    """A Python module as a process, run by the command ``under``; it ends with the context."""
+    command = [*pinned(core), *under, sys.executable, "-m", module, *arguments]
     running = subprocess.Popen(command, text=True, **more)
     try:
         yield running
