@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.run import run
 from turnout.cli import metrics_folder
+from turnout.gateway.handover import Handover, handover_path
 from turnout.gateway.listener import Address, bind
 from turnout.ledger.file_owner import FileOwner
 
@@ -187,6 +188,22 @@ def test_a_port_in_use_is_named(capfd: pytest.CaptureFixture[str], by: str) -> N
     assert f"127.0.0.1:{port} (Address already in use)" in ran.err
     assert "choose another --port" in ran.err
     assert "--take-over" in ran.err
+
+
+def test_a_gateway_that_is_taken_over_keeps_its_address(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Another one cannot be had that way, and would have been ignored; the old one serves on."""
+    stopped: list[bool] = []
+    with bind(Address(port=0), keyless=True) as listener:
+        port = listener.getsockname()[1]
+        place = handover_path(tmp_path, port)
+        with Handover(place, listener, lambda: stopped.append(True)):
+            asked = ("serve", "--config", "good.yaml", "--port", str(port), "--take-over")
+            ran = run(capfd, *asked, "--host", "127.0.0.2")
+    assert (ran.code, ran.out, stopped) == (2, "", [])
+    assert "--host 127.0.0.2: the gateway that runs listens on 127.0.0.1" in ran.err
+    assert "leave --host out" in ran.err
 
 
 def test_an_address_of_another_machine_is_named(

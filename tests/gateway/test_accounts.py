@@ -123,6 +123,14 @@ def test_a_childs_rights_are_what_its_parent_has_too(gate: World) -> None:
     assert gate.get("/v1/keys", low).status == 403
 
 
+def test_a_key_is_no_administrators_unless_that_is_said(gate: World) -> None:
+    """Whether it is made here or by the library."""
+    _, made = gate.gateway.engine.accounts.make_key(name="test")
+    assert not made.admin
+    key, _ = _key(gate)
+    assert gate.get("/v1/keys", key).status == 403
+
+
 def test_an_administrators_key_makes_only_children_of_its_own(gate: World) -> None:
     """It cannot make a key that may more than it does."""
     boss, id_ = _key(gate, admin=True, models=["fast"])
@@ -331,6 +339,16 @@ def test_an_id_that_two_models_have_is_no_models_name(tmp_path: Path) -> None:
         said = gate.post("/v1/budgets", asked, ADMIN)
         assert said.status == 400
         assert "is the id of fast, strong; use a name" in said.json()["error"]["message"]
+
+
+def test_a_name_is_its_models_though_another_has_it_as_its_id(tmp_path: Path) -> None:
+    """Its budget is set, as asked, and not the other one's."""
+    ids = {"fast": "strong", "strong": "coder", "coder": "fast"}
+    with _gate(tmp_path, models=ids) as gate:
+        for name in ids:
+            asked = {"per": "model", "name": name, "window": "day", "requests": 1}
+            made = gate.post("/v1/budgets", asked, ADMIN).json()
+            assert made == {"id": f"model:{name}:day:requests"}
 
 
 def test_a_decision_of_another_tenant_is_not_there(gate: World) -> None:

@@ -58,6 +58,7 @@ def test_a_repeated_request_gets_the_same_answer_and_costs_once(
     assert again.headers.get("transfer-encoding") == first.headers.get("transfer-encoding")
     assert again.headers["x-turnout-decision"] == first.headers["x-turnout-decision"]
     assert again.headers["x-turnout-cost-usd"] == "0"
+    assert "x-turnout-expected-cost-usd" not in again.headers
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
     assert len(gate.upstream.invoice) == 1
@@ -140,6 +141,23 @@ def test_a_failure_that_is_final_is_replayed(gate: World) -> None:
     assert again.body == first.body
     assert again.headers["idempotent-replayed"] == "true"
     assert len(gate.upstream.invoice) == calls
+
+
+def test_a_fault_of_ours_is_replayed(gate: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows what was paid for by then: the repetition is not carried out."""
+
+    async def raise_error(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(type(gate.gateway.engine), "begin", raise_error)
+    first = ask(gate, "k", "/v1/messages")
+    monkeypatch.undo()
+    again = ask(gate, "k", "/v1/messages")
+    assert first.status == again.status == 500
+    assert again.body == first.body
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert gate.upstream.invoice == []
 
 
 def test_a_stream_that_breaks_off_is_not_kept(gate: World) -> None:
@@ -232,6 +250,7 @@ def test_a_key_is_made_once_and_its_secret_is_in_no_file(tmp_path: Path) -> None
         assert first.status == 200
         assert first.body == again.body
         assert again.headers["idempotent-replayed"] == "true"
+        assert "x-turnout-cost-usd" not in again.headers
         assert len(gate.get("/v1/keys", ADMIN).json()["data"]) == 1
         secret = first.json()["key"]
         key = {"authorization": f"Bearer {secret}", "idempotency-key": canary}

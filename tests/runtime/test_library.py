@@ -124,6 +124,18 @@ def test_bytes_are_no_prompt() -> None:
             one.chat(b"Hello")  # type: ignore[call-overload]
 
 
+def test_a_request_takes_nothing_beside_it() -> None:
+    """A model, limits or fields of the body beside it were ignored."""
+    with FaultyUpstream() as upstream, router(upstream) as r:
+        request = r.request("Hello", model="fast")
+        assert r.route(request, model=None).model == MODELS["fast"]
+        for more in ({"model": "strong"}, {"max_tokens": 5}, {"constraints": Constraints()}):
+            (name,) = more
+            with pytest.raises(InvalidRequest, match="a Request has its own; set it there") as told:
+                r.route(request, **more)
+            assert told.value.field == name
+
+
 def test_what_is_no_model_and_no_feedback_is_refused_by_name() -> None:
     """By the library itself, where nothing is recorded too."""
     with FaultyUpstream() as upstream, router(upstream) as one:

@@ -40,13 +40,18 @@ def group(name: str, help_text: str) -> typer.Typer:
     return typer.Typer(name=name, help=help_text, no_args_is_help=True, rich_markup_mode=None)
 
 
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether the command line has the parameter called ``name``."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def refuse_given(context: typer.Context, *names: str, because: str) -> None:
     """Raises ConfigError if the command line has one of these parameters; ``because`` has the fix.
 
     For options that would do nothing beside the others.
     """
-    sources = {name: context.get_parameter_source(name) for name in names}
-    given = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    given = [name for name in names if is_given(context, name)]
     flags = [
         # A flag that turns something off has a name of its own.
         (param.secondary_opts if context.params[param.name] is False else param.opts)[0]

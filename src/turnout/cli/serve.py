@@ -6,7 +6,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from turnout.cli.extras import require_extra
-from turnout.cli.options import ConfigOption, own_router
+from turnout.cli.options import ConfigOption, is_given, own_router
 from turnout.cli.supervise import supervise
 from turnout.config import Config, config_path, load
 from turnout.core import ConfigError
@@ -52,6 +53,7 @@ TakeOverOption = Annotated[
 
 
 def serve(
+    context: typer.Context,
     *,
     config: ConfigOption = None,
     host: HostOption = "127.0.0.1",
@@ -88,6 +90,8 @@ def serve(
         return
     settings = load(config)
     takeover = _takeover(settings, handover_path(state, port)) if take_over else None
+    if takeover is not None:
+        address = _taken_address(address, takeover, chosen=is_given(context, "host"))
     keyless = access.keyless and not _has_keys(settings)
     listener = takeover.listener if takeover else bind(address, keyless=keyless)
     ready = takeover.ready if takeover else _do_nothing
@@ -199,6 +203,24 @@ def _takeover(config: Config, path: Path) -> Takeover:
             "'ledger: postgresql://...' or 'ledger: off'"
         )
     return Takeover(path)
+
+
+def _taken_address(address: Address, takeover: Takeover, *, chosen: bool) -> Address:
+    """The address with the host of the socket that was taken over.
+
+    Raises ConfigError if another one was ``chosen``.
+    """
+    host, port, *_ = takeover.listener.getsockname()
+    meant: set[object] = set()
+    with suppress(OSError, UnicodeError):
+        meant = {place[0] for *_, place in socket.getaddrinfo(address.host.strip("[]"), port)}
+    if chosen and host not in meant:
+        takeover.close()
+        raise ConfigError(
+            f"--host {address.host}: the gateway that runs listens on {host}, which --take-over "
+            "keeps; leave --host out, or restart without --take-over"
+        )
+    return replace(address, host=host)
 
 
 def _static_keys(environ: Mapping[str, str]) -> list[str]:

@@ -95,6 +95,11 @@ class Takeover:
         self.listener = socket.socket(fileno=descriptors[0])
         os.set_inheritable(descriptors[0], True)
 
+    def close(self) -> None:
+        """Leaves the socket to the old process alone."""
+        self.listener.close()
+        self._connection.close()
+
     def ready(self) -> None:
         """Tells the old process that it may stop."""
         with suppress(OSError):

@@ -16,6 +16,7 @@ from turnout.providers.usage import openai_usage
 Part = Literal["message", "delta"]
 # Finish reasons of answers that broke off, at OpenRouter, DeepSeek and Z.ai.
 INTERRUPTED = frozenset({"error", "insufficient_system_resource", "network_error"})
+_OTHER_CONTENT = frozenset({"audio", "images", "function_call"})
 
 
 def read_chunk(payload: object, part: Part) -> Chunk:
@@ -52,7 +53,7 @@ def _delta(choice: object, place: int, part: Part) -> Delta:
         reasoning=any_text(reasoning or message.get("reasoning"), "reasoning"),
         refusal=any_text(message.get("refusal"), "refusal"),
         tool_calls=_tool_calls(calls) if calls else (),
-        hosted=_other_content(message),
+        hosted="" if _OTHER_CONTENT.isdisjoint(message) else _other_content(message),
         finish_reason=_name(item.get("finish_reason"), "finish_reason"),
     )
 

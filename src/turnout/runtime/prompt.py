@@ -32,13 +32,20 @@ def request_of(
     kind: CallKind | None = None,
     **params: Any,
 ) -> Request:
-    """The request for a text, a list of messages or a whole body; a Request is returned as it is.
+    """The request for a text, a list of messages or a whole body.
 
-    ``params`` are further fields of the body. ``model`` wins over the body's own; without either it
-    is the first of the body's ``models``, else ``auto``. ``kind`` says what the call is for, if the
-    body does not show it. Raises InvalidRequest.
+    A Request is returned as it is, and takes nothing beside it. ``params`` are further fields of
+    the body. ``model`` wins over the body's own; without either it is the first of the body's
+    ``models``, else ``auto``. ``kind`` says what the call is for, if the body does not show it.
+    Raises InvalidRequest.
     """
     if isinstance(prompt, Request):
+        beside = {"model": model, "constraints": constraints, "kind": kind, **params}
+        if given := [name for name, value in beside.items() if value is not None]:
+            raise InvalidRequest(
+                f"{', '.join(given)}: a Request has its own; set it there, or leave it out",
+                field=given[0],
+            )
         return prompt
     if kind not in (None, *CALL_KINDS):
         raise InvalidRequest(f"kind is {kind!r}; use one of {', '.join(CALL_KINDS)}", field="kind")

@@ -115,7 +115,11 @@ def error_object(problem: Problem) -> dict[str, Any]:
 
 def first_choice(raw: Body) -> Mapping[str, Any]:
     """The first choice in a chat answer or event; empty if that is not in it."""
-    return next((choice for choice in raw.get("choices") or () if not choice.get("index")), {})
+    for choice in raw.get("choices") or ():
+        if not choice.get("index"):
+            found: Mapping[str, Any] = choice
+            return found
+    return {}
 
 
 def flag(value: object, name: str) -> bool:

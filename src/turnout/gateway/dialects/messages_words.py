@@ -59,9 +59,11 @@ def stop_in(raw: Body, native: Body | None) -> str | None:
     vLLM names it in ``stop_reason``, SGLang in ``matched_stop``; OpenAI does not name it.
     """
     wanted = (native or {}).get("stop_sequences")
-    choice = first_choice(raw) if wanted else {}
+    if not wanted:
+        return None
+    choice = first_choice(raw)
     stop = choice.get("stop_reason") or choice.get("matched_stop")
-    return stop if wanted and stop in wanted else None
+    return stop if stop in wanted else None
 
 
 def shows_thoughts(native: Body | None) -> bool:

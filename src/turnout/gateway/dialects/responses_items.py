@@ -8,7 +8,6 @@ from typing import Any
 
 from turnout.core import Usage
 from turnout.core.lost_fields import objects_in
-from turnout.gateway.dialects.chat import first_choice
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.dialects.responses_tools import Offered
 
@@ -126,20 +125,22 @@ def text_part(text: str, logprobs: Sequence[Any] = (), sources: Sequence[Item] =
     return {"type": "output_text", "text": text, **lists}
 
 
-def sources_in(raw: Mapping[str, Any]) -> list[Item]:
-    """The pages that the first choice of a chat answer or event cites, as annotations."""
-    choice = first_choice(raw)
+def sources_in(choice: Mapping[str, Any]) -> list[Item]:
+    """The pages that a choice of a chat answer or event cites, as annotations."""
     message = choice.get("message") or choice.get("delta") or {}
+    annotations = message.get("annotations")
+    if not annotations:
+        return []
     return [
         {"type": _CITATION, **one[_CITATION]}
-        for one in objects_in(message.get("annotations"))
+        for one in objects_in(annotations)
         if isinstance(one.get(_CITATION), Mapping)
     ]
 
 
-def logprobs_in(raw: Mapping[str, Any]) -> list[Any]:
-    """The log probabilities of tokens in the first choice of a chat answer or event."""
-    logprobs = first_choice(raw).get("logprobs")
+def logprobs_in(choice: Mapping[str, Any]) -> list[Any]:
+    """The log probabilities of tokens in a choice of a chat answer or event."""
+    logprobs = choice.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     return content if isinstance(content, list) else []
 

@@ -16,7 +16,7 @@ from typing import Any
 from turnout.core import Chunk, Delta, ToolCallDelta, Usage
 from turnout.gateway.dialects import responses_items as items
 from turnout.gateway.dialects import sse
-from turnout.gateway.dialects.chat import error_object
+from turnout.gateway.dialects.chat import error_object, first_choice
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.dialects.responses_custom import input_of
 from turnout.gateway.dialects.responses_tools import Offered, offered, search_of
@@ -82,8 +82,10 @@ class ResponsesWriter:
         events = [] if self._started else self._start()
         for delta in chunk.deltas:
             if delta.choice == 0:
-                events += self._delta(delta, items.logprobs_in(chunk.raw))
-                events += self._cite(items.sources_in(chunk.raw))
+                choice = first_choice(chunk.raw)
+                events += self._delta(delta, items.logprobs_in(choice))
+                if sources := items.sources_in(choice):
+                    events += self._cite(sources)
         return b"".join(events)
 
     def sign(self) -> bytes:
