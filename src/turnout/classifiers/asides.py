@@ -282,8 +282,10 @@ def with_colon_limits(parts: Sequence[str], scores: Floats, max_opened: float = 
     """
     ends = [
         score <= _MAX_OPENER and part.rstrip().endswith(COLONS)
-        for part, score in zip(parts, scores, strict=True)
+        for part, score in zip(parts, scores.tolist(), strict=True)
     ]
+    if not any(ends[:-1]):
+        return scores
     after_colon = 1 + np.flatnonzero(np.array(ends[:-1], dtype=bool) & (scores[1:] <= max_opened))
     scores = scores.copy()
     scores[after_colon] = np.minimum(scores[after_colon], scores[after_colon - 1])
