@@ -11,7 +11,7 @@ import pytest
 
 from tests.gateway.world import Answer, World, chat, messages, world
 from tests.runtime.world import UNSAFE
-from turnout.core import Caller
+from turnout.core import Caller, ConfigError
 from turnout.gateway.access import OPEN_PATHS, Access
 from turnout.gateway.openapi import paths
 from turnout.gateway.problem import Problem
@@ -461,6 +461,8 @@ def test_without_a_ledger_there_is_nowhere_to_keep_keys() -> None:
     with world(access=Access(admin=ADMIN["x-api-key"]), ledger="off") as gate:
         answers = [gate.get(path, ADMIN) for path in ("/v1/keys", "/v1/budgets")]
         answers.append(gate.post("/v1/keys", {"name": "test"}, ADMIN))
+        with pytest.raises(ConfigError, match="remove 'ledger: off'"):
+            gate.gateway.engine.accounts.keys()
     assert {answer.status for answer in answers} == {409}
     assert all("ledger: off" in answer.json()["error"]["message"] for answer in answers)
 

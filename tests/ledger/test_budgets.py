@@ -169,6 +169,9 @@ async def test_a_session_is_budgeted_by_its_name_whoever_it_is_of(make_store: Ma
         assert [s.subject for s in standings(ledger.store, [budget], 0)] == ["s"]
         request = _in_session("team:a")
         await ledger.decided(request, decided(request), {"large": Bound(1, 1)})
+        other = make_request(2, session="ss", tenant="team:a")
+        ledger.use_limits(Limits([replace(budget, name=None)]))
+        await ledger.decided(other, decided(other), {"large": Bound(1, 1)})
         assert [(s.subject, s.held) for s in standings(ledger.store, [budget], 0)] == [
             ("team:a/s", 1)
         ]
@@ -293,6 +296,7 @@ def test_standings_read_what_budgets_name_and_each_window_once(
     budgets = [
         every, replace(every, unit="tokens"), replace(every, name="a"), team,
         replace(team, name="nobody"), Budget(per="all", window="total", unit="usd", limit=100),
+        Budget(per="all", window="total", unit="tokens", limit=100),
     ]  # fmt: skip
     store = make_store()
     store.open()
@@ -305,7 +309,7 @@ def test_standings_read_what_budgets_name_and_each_window_once(
     store.close()
     assert [(s.subject, s.spent, s.held) for s in found] == [
         ("a", 2, 0), ("b", 3, 0), ("a", 9, 0), ("a", 2, 0), ("t", 5, 1), ("nobody", 0, 0),
-        ("all", 4, 0),
+        ("all", 4, 0), ("all", 0, 0),
     ]  # fmt: skip
     assert [row for _, row in queries if len(row) == 1] == [("total",)]
 

@@ -66,6 +66,22 @@ def test_the_last_moment_counts_for_its_month_and_the_next_for_the_next(
     assert first.expected_pico_usd == pytest.approx(24_000 * days)
 
 
+def test_the_range_is_that_of_eight_months_in_ten(tmp_path: Path) -> None:
+    """1.28 times a day's spread, 58,788, times the root of the four days that are left."""
+    begin, now = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 25, tzinfo=UTC)
+    store = _hourly_ledger(tmp_path / "ledger.db", begin, now)
+    hour = int(datetime(2026, 2, 20, tzinfo=UTC).timestamp()) // 3600
+    store.commit([("UPDATE hourly SET cost = cost + 168000 WHERE hour = $1", [(hour,)])])
+    assert _forecast_at(store, now) == Forecast(
+        month="2026-02",
+        spent_pico_usd=744_000,
+        expected_pico_usd=936_000,
+        low_pico_usd=785_315,
+        high_pico_usd=1_086_685,
+        days=7,
+    )
+
+
 def test_the_machines_time_zone_moves_no_month(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
