@@ -23,7 +23,8 @@ _QUOTING = f"„‹›{QUOTE_PAIRS}"
 # that another blank follows.
 _END = re.compile(
     r"\A[A-Za-z_]+[|/]+(?=\S)|"
-    rf"(?=[\s.!?;:,#=|/{_WIDE}>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])(?! [A-Za-z0-9]++ )(?:"
+    rf"(?=[\s.!?;:,#=|/{_WIDE}>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])"
+    r"(?! [A-Za-z0-9]++ )(?:"
     r"\s*\n\s*"
     r"|(?:(?<!(?<!['’])\b\w)[.!?;]|:)[.!?;:]*[\"')\]}*_]*\s+"
     rf"|[{_WIDE}]+[\"'」』）]*\s*"
