@@ -18,9 +18,9 @@ _WIDE = f"{WIDE_ENDS}：،؟"
 _OPEN, _CLOSE = "⟦⟨⟪【〔〖《〈", "⟧⟩⟫】〕〗》〉"
 QUOTE_PAIRS = "«»“”「」『』"
 _QUOTING = f"„‹›{QUOTE_PAIRS}"
-# Lines, sentences, fields and tags end a clause; what marks the end stays with it. The lookaheads in
-# front save what cannot begin an end from all the alternatives: letters, and a blank before a word
-# that another blank follows.
+# Lines, sentences, fields and tags end a clause; what marks the end stays with it. The lookaheads
+# in front save what cannot begin an end from all the alternatives: letters, and a blank before a
+# word that another blank follows.
 _END = re.compile(
     r"\A[A-Za-z_]+[|/]+(?=\S)|"
     rf"(?=[\s.!?;:,#=|/{_WIDE}>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])"
