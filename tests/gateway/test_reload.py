@@ -17,7 +17,8 @@ from tests.providers.test_tls import certificate
 from tests.runtime.world import config
 from tests.waiting import soon, soon_here
 from turnout import Router
-from turnout.core import ConfigError, RouterError
+from turnout.core import BudgetExceeded, ConfigError, RouterError
+from turnout.core.caller import key_hash
 from turnout.gateway.app import Gateway
 from turnout.gateway.reload import Reloader
 from turnout.ledger import store_at
@@ -73,6 +74,31 @@ async def test_a_stream_outlives_a_reload_that_removes_its_model(tmp_path: Path)
     rows = store_at(tmp_path / "ledger.db").fetch("SELECT cost FROM calls")
     assert len(rows) == 1
     assert rows[0][0] > 0
+
+
+async def test_budgets_and_models_of_keys_are_those_of_the_file_as_it_is(tmp_path: Path) -> None:
+    """At once, though the ledger stays the same."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, ledger=str(tmp_path / "ledger.db"))
+        gateway = Gateway(Router.from_config(settings, environ={}))
+        reloader = Reloader(gateway, lambda: Router.from_config(settings, environ={}), linger_s=0)
+        accounts = gateway.engine.accounts
+        _, parent = accounts.make_key(name="a", models=["fast"])
+        secret, _ = accounts.make_key(name="b", models=["acme/fast"], parent=parent.id)
+        caller = accounts.caller(key_hash(secret))
+        assert caller is not None
+        assert caller.models == frozenset({"fast", "acme/fast"})
+        settings["models"]["fast"]["model"] = "acme/other"
+        settings["budgets"] = [{"per": "all", "window": "total", "requests": 0}]
+        assert await reloader.reload()
+        assert isinstance(gateway.engine, Router)
+        with pytest.raises(BudgetExceeded):
+            await gateway.engine.achat("Hello")
+        caller = gateway.engine.accounts.caller(key_hash(secret))
+        assert caller is not None
+        assert caller.models == frozenset()
+        await asyncio.sleep(0.05)
+        await gateway.engine.aclose()
 
 
 async def test_a_rate_limit_that_is_met_during_a_reload_is_kept_to() -> None:

@@ -82,6 +82,15 @@ def test_the_range_is_that_of_eight_months_in_ten(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("days", "has_range"), [(1, False), (2, True)])
+def test_one_day_has_no_spread(tmp_path: Path, days: int, *, has_range: bool) -> None:
+    """From two on there is a range."""
+    now = datetime(2026, 2, 5, tzinfo=UTC)
+    found = _forecast_at(_hourly_ledger(tmp_path / "l.db", now - 24 * days * HOUR, now), now)
+    assert found is not None
+    assert (found.days, found.low_pico_usd is not None) == (days, has_range)
+
+
 def test_the_machines_time_zone_moves_no_month(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
