@@ -18,6 +18,7 @@ from tests.waiting import soon
 from turnout.gateway.access import Access
 from turnout.gateway.openapi import document
 from turnout.ledger import all_requests, store_at, verify
+from turnout.runtime.walk import Walk
 from turnout.testing import FaultyUpstream
 from turnout.testing.serving import Served, serving
 
@@ -158,6 +159,32 @@ def test_a_fault_of_ours_is_replayed(gate: World, monkeypatch: pytest.MonkeyPatc
     assert "idempotent-replayed" not in first.headers
     assert again.headers["idempotent-replayed"] == "true"
     assert gate.upstream.invoice == []
+
+
+def test_a_stream_that_a_fault_of_ours_ends_is_not_kept(
+    gate: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller saw that it broke off, as with one that its provider ends."""
+    stream = Walk.stream
+
+    async def first_alone(walk: Walk) -> Any:
+        async for batch in stream(walk):
+            yield batch
+            raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Walk, "stream", first_alone)
+    body = json.dumps({**CALLS["/v1/chat/completions"], "stream": True})
+    link = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
+    link.request("POST", "/v1/chat/completions", body, {**KEYED, "idempotency-key": "k"})
+    answer = link.getresponse()
+    assert answer.status == 200
+    with pytest.raises(http.client.IncompleteRead):
+        answer.read()
+    link.close()
+    monkeypatch.undo()
+    again = ask(gate, "k", stream=True)
+    assert again.events()[-1][1] == "[DONE]"
+    assert "idempotent-replayed" not in again.headers
 
 
 def test_a_stream_that_breaks_off_is_not_kept(gate: World) -> None:
