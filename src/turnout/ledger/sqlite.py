@@ -58,6 +58,7 @@ class SqliteStore:
         self._connection: apsw.Connection | None = None
         self._lock: int | None = None
         self._file: tuple[int, int] | None = None  # which one was open last
+        self._wal: Path  # beside the file that is open
 
     def open(self) -> None:
         """As Store.open; also refuses a file that another process is writing."""
@@ -158,6 +159,7 @@ class SqliteStore:
         if is_new:
             _sync_folder(self.path.parent)
         self._file = _file_identity(self.path)
+        self._wal = with_ending(self.path, "-wal")
 
     def _make_file(self) -> None:
         """An empty one that only its owner reads. Raises ConfigError where one was lost."""
@@ -172,7 +174,7 @@ class SqliteStore:
     def _limit_wal(self, connection: apsw.Connection) -> None:
         """Shrink a log that readers kept from being written back, when it has grown too long."""
         try:
-            if with_ending(self.path, "-wal").stat().st_size > MOST_WAL_BYTES:
+            if self._wal.stat().st_size > MOST_WAL_BYTES:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except FileNotFoundError:
             return
