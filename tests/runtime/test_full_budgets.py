@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.runtime.cascades import settings
-from tests.runtime.world import CODE, FACT, PATIENT, config
+from tests.runtime.world import CODE, FACT, PATIENT, STORY, config
 from turnout import AllRoutesFailed, BudgetExceeded, NoEligibleDeployment, Reply, Router
 from turnout.core.errors import ProviderError
 from turnout.ledger import store_at
@@ -57,6 +57,24 @@ def test_a_model_whose_failure_leaves_no_room_for_it_is_left_out(
     spent = dict(store_at(tmp_path / "l.db").fetch("SELECT account, spent FROM balances"))
     assert 0 < spent["model:coder:usd"] <= most
     assert store_at(tmp_path / "l.db").fetch("SELECT count(*) FROM holds") == [(0,)]
+
+
+def test_a_budget_that_is_full_with_the_model_alone_does_not_end_the_plan(tmp_path: Path) -> None:
+    """The model's own budget leaves it out; what is left then fits into the budget of all."""
+    with FaultyUpstream(scripts={"acme/strong": "f-hang"}) as upstream:
+        made = {"timeouts": {**PATIENT, "first_token_s": 0.3, "total_s": 0.6}}
+        with Router.from_config(config(upstream, ledger="off", **made), environ={}) as r:
+            most = _most(r, STORY)["strong"].cost_pico_usd
+        ledger = {
+            "ledger": str(tmp_path / "l.db"),
+            "budgets": [_budget("model", most, name="strong"), _budget("all", most)],
+        }
+        with Router.from_config(config(upstream, **ledger, **made), environ={}) as r:
+            reply = _replied(r, STORY, stream=False)
+            assert [o.route.deployment for o in reply.outcomes] == ["strong", "fast"]
+            assert reply.outcomes[0].cost_pico_usd
+    spent = dict(store_at(tmp_path / "l.db").fetch("SELECT account, spent FROM balances"))
+    assert spent["all:all:usd"] <= most
 
 
 def test_what_is_left_of_the_plan_is_held_beside_what_failed(tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ async def hold_remaining_routes(
 ) -> set[str]:
     """Holds what the routes from ``ordinal`` on may use, but for models whose budgets are full.
 
-    Returns the deployments that are left out. Raises ``full`` where another budget has no room.
+    Returns the deployments that are left out. Raises BudgetExceeded where another budget has no
+    room for the rest.
     """
     catalog, closed = means.rules.catalog, set[str]()
     most = bounds(request, decision, catalog, means.verifier)
@@ -77,7 +78,7 @@ async def hold_remaining_routes(
         over_budget = {
             id_ for id_, bound in left.items() if _models_called(id_, bound, catalog) & models
         }
-        if not over_budget or any(standing.budget.per != "model" for standing in full.standings):
+        if not over_budget:
             raise full
         closed |= over_budget
         left = {id_: bound for id_, bound in left.items() if id_ not in over_budget}
