@@ -48,6 +48,7 @@ def test_who_asks_little_does_not_wait_for_who_asks_much(what: str) -> None:
         answered = 0
         while not ended.is_set():
             assert w.post("/v1/chat/completions", LITTLE).status == 200
+            assert w.post("/v1/messages/count_tokens", messages("Hello")).status == 200
             answered += 1
         beside.join()
     assert answered >= 10

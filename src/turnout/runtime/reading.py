@@ -66,7 +66,7 @@ class Reader:
 
     @property
     def threads(self) -> Executor:
-        """The threads of the classifier's second stage."""
+        """The threads of the classifier's second stage, and of other short work."""
         return self._threads
 
     def warm(self, *, fully: bool) -> None:
@@ -90,7 +90,7 @@ class Reader:
         What hosted tools gave back earlier counts only for models of their provider.
         """
         texts = prompt_texts(request)
-        executor = self._executor_for(request, texts) or self._readers
+        executor = self._executor_for(request, texts) or self._threads
         features = await run_on(executor, extract, request, self._tokenizers, texts)
         results = await run_on(executor, hosted_results, request, self._tokenizers)
         named = self._rules.catalog.find(request.model)
@@ -121,7 +121,7 @@ class Reader:
         executor = self._executor_for(request, texts)
         if executor is None and self._unwarmed:
             self._unwarmed -= 1
-            executor = self._readers
+            executor = self._threads  # not behind a long prompt
         label_calls: tuple[Outcome, ...] = ()
         prediction = _UNREAD
         if not self._skips_classifier(request):
