@@ -19,9 +19,9 @@ from turnout.classifiers.window import chunks
 
 _LIMIT = 6
 # A decoded reading's block, and the places of the decoders that lead from it to the reading, the
-# first before the second; ``NO_DECODER`` if there is no second.
-Path = tuple[int, int, int]
-NO_DECODER = -1
+# first before the second; ``_NO_DECODER`` if there is no second.
+DecoderPath = tuple[int, int, int]
+_NO_DECODER = -1
 # The characters of a block, which ends at the end of a word; the most characters of one without
 # blanks, which may be one encoded text; and by how many stretches the next block overlaps it, so
 # that what lies across the border is whole in the next.
@@ -62,7 +62,7 @@ class Readings:
     parts: Sequence[str]
     masked: Sequence[tuple[int, int]]
     decoded: Sequence[str] = ()
-    paths: Sequence[Path] = ()
+    paths: Sequence[DecoderPath] = ()
 
     def other_stretches(self) -> list[str]:
         """The stretches of the unmasked and the decoded readings."""
@@ -91,7 +91,7 @@ def readings_of(text: str) -> Readings:
     )
 
 
-def decoded_again(text: str, parts: Sequence[str], paths: Sequence[Path]) -> list[str]:
+def decoded_again(text: str, parts: Sequence[str], paths: Sequence[DecoderPath]) -> list[str]:
     """What ``readings_of`` decoded, by the same decoders and no others."""
     if not paths:
         return []
@@ -99,11 +99,11 @@ def decoded_again(text: str, parts: Sequence[str], paths: Sequence[Path]) -> lis
     return [part for path in paths for part in chunks(_parted(_decoded_by(blocks, path)))]
 
 
-def _decoded_by(blocks: Sequence[str], path: Path) -> str:
+def _decoded_by(blocks: Sequence[str], path: DecoderPath) -> str:
     place, *decoders = path
     text = blocks[place]
     for decoder in decoders:
-        if decoder != NO_DECODER:
+        if decoder != _NO_DECODER:
             text = ENCODINGS[decoder][1](text) or ""
     return text
 
@@ -138,7 +138,7 @@ def _joined_blocks(parts: Sequence[str]) -> Iterator[str]:
 
 def _decodings(text: str) -> dict[str, tuple[int, int]]:
     """The decoded readings of the text, and those of these, each with its one or two decoders."""
-    once = {new: (place, NO_DECODER) for place, new in _decode_once(text)}
+    once = {new: (place, _NO_DECODER) for place, new in _decode_once(text)}
     twice = {
         new: (first, place)
         for old, (first, _) in once.items()

@@ -7,6 +7,7 @@ and requests under way end on the engine they began with.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ from turnout.runtime import Engine
 _LOG = logging.getLogger("turnout.gateway")
 _INTERVAL_S = 0.5
 
-Stamp = tuple[int, int, int]  # of a file: time, size and inode
-Stamps = Mapping[Path, Stamp]
+Stamps = Mapping[Path, tuple[int, int, int]]
 
 
 class Reloader:
@@ -46,8 +46,7 @@ class Reloader:
         self._renew = renew
         self._before_serving = before_serving
         self._linger_s = linger_s
-        self._last_stamps: Stamps = {}
-        self._last_stamps = self._current_stamps()
+        self._last_stamps = self._stamps_found()
         self._missing: set[Path] = set()
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -56,14 +55,16 @@ class Reloader:
         """Watches for changes until it is cancelled."""
         while True:
             await asyncio.sleep(_INTERVAL_S)
-            self._report_missing_files()
-            if self._current_stamps() != self._last_stamps:
+            found = self._stamps_found()
+            self._report_missing_files(set(self._paths) - found.keys())
+            # A missing file counts as unchanged.
+            if not found.items() <= self._last_stamps.items():
                 await self.reload()
 
     async def reload(self) -> bool:
         """Reads everything again. Returns whether it could be used."""
         async with self._reloading:
-            self._last_stamps = self._current_stamps()
+            self._last_stamps = {**self._last_stamps, **self._stamps_found()}
             try:
                 engine = await asyncio.to_thread(self._build)
                 shared = await self._takes_over_recorder(engine)
@@ -118,14 +119,17 @@ class Reloader:
     def _log_refusal(self, problem: str) -> None:
         _LOG.error(REFUSED, extra={"fields": {"problem": problem}})
 
-    def _current_stamps(self) -> Stamps:
-        """The stamp of each file; a missing file counts as unchanged."""
-        stamps = {path: stamp for path in self._paths if (stamp := _stamp_of(path))}
-        return {**self._last_stamps, **stamps}
+    def _stamps_found(self) -> Stamps:
+        """Time, size and inode of each file that is there."""
+        found = {}
+        for path in self._paths:
+            with suppress(OSError):
+                stat = path.stat()
+                found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        return found
 
-    def _report_missing_files(self) -> None:
+    def _report_missing_files(self, missing: set[Path]) -> None:
         """Logs once that a file is missing, and once that it is back."""
-        missing = {path for path in self._paths if _stamp_of(path) is None}
         for path in missing - self._missing:
             _LOG.warning(
                 "a watched file is missing; what was read from it stays in force",
@@ -134,11 +138,3 @@ class Reloader:
         for path in self._missing - missing:
             _LOG.info("a watched file is back", extra={"fields": {"file": str(path)}})
         self._missing = missing
-
-
-def _stamp_of(path: Path) -> Stamp | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -16,7 +16,9 @@ from turnout.providers.usage import openai_usage
 Part = Literal["message", "delta"]
 # Finish reasons of answers that broke off, at OpenRouter, DeepSeek and Z.ai.
 INTERRUPTED = frozenset({"error", "insufficient_system_resource", "network_error"})
-_OTHER_CONTENT = frozenset({"audio", "images", "function_call"})
+# Where a message has content beside text; sound may also be empty.
+_SOUND, _OTHERS = "audio", ("images", "function_call")
+_OTHER_CONTENT = frozenset({_SOUND, *_OTHERS})
 
 
 def read_chunk(payload: object, part: Part) -> Chunk:
@@ -53,17 +55,19 @@ def _delta(choice: object, place: int, part: Part) -> Delta:
         reasoning=any_text(reasoning or message.get("reasoning"), "reasoning"),
         refusal=any_text(message.get("refusal"), "refusal"),
         tool_calls=_tool_calls(calls) if calls else (),
-        hosted="" if _OTHER_CONTENT.isdisjoint(message) else _other_content(message),
+        hosted=_other_content(message),
         finish_reason=_name(item.get("finish_reason"), "finish_reason"),
     )
 
 
 def _other_content(message: Mapping[str, Any]) -> str:
     """The field of a message's sound, pictures or old function call; empty if it has none."""
-    sound = message.get("audio")
+    if _OTHER_CONTENT.isdisjoint(message):
+        return ""
+    sound = message.get(_SOUND)
     if isinstance(sound, dict) and (sound.get("data") or sound.get("transcript")):
-        return "audio"
-    return next((name for name in ("images", "function_call") if message.get(name)), "")
+        return _SOUND
+    return next((name for name in _OTHERS if message.get(name)), "")
 
 
 def _content(value: object) -> str:
