@@ -100,10 +100,45 @@ def test_verify_exits_with_one_when_a_sum_is_wrong(place: Path) -> None:
     assert "another amount than their calls cost" in done.stdout
 
 
+_OTHER = """
+providers: {acme: {base_url: "http://127.0.0.1:1/v1", api_key: none}}
+models:
+  small: {model: acme/small, provider: acme, price: {input: 1, output: 2}}
+  large: {model: acme/large, provider: acme, price: {input: 10, output: 30}}
+intents: {code: small, chat: large, unsafe: block}
+default: small
+"""
+
+
+def test_another_configuration_decides_recorded_requests_again(place: Path, tmp_path: Path) -> None:
+    """The table has a row for each change and one for all; JSON has every move."""
+    other = tmp_path / "other.yaml"
+    other.write_text(_OTHER)
+    found = json.loads(_run("replay", "--config", other, "--json", "--ledger", place))
+    moved = {(m["then"], m["now"]): m for m in found["moves"]}
+    down, up = moved["acme/large", "acme/small"], moved["acme/small", "acme/large"]
+    assert found["changed"] == down["requests"] + up["requests"]
+    assert down["then_pico_usd"] > down["now_pico_usd"] > 0
+    assert 0 < up["then_pico_usd"] < up["now_pico_usd"]
+    assert found["now_pico_usd"] == sum(m["now_pico_usd"] for m in found["moves"])
+    text = _run("replay", "--config", other, "--since", "7d", "--ledger", place)
+    assert f"{found['changed']} requests of 30 would go elsewhere" in text
+    assert down["example"] in text
+    assert "chat → large" in text
+    assert "the costs leave out" in text
+    assert "expected quality" not in text
+    ruled = "policy: {name: rules, rules: [{name: law, model: large, keywords: [law]}]}\n"
+    other.write_text(_OTHER + ruled)
+    assert "rule 'law' reads the text" in _run(
+        "replay", "--config", other, "--ledger", place, code=2
+    )
+
+
 @pytest.mark.parametrize(
     ("code", "arguments", "says"),
     [
         (2, ("savings", "--since", "yesterday"), "use a span like 7d"),
+        (2, ("replay", "--since", "yesterday"), "use a span like 7d"),
         (2, ("ledger", "export", "all.csv"), "name it .jsonl or .parquet"),
         (3, ("ledger", "show", "d_nothing"), "is not in the ledger"),
         (3, ("explain", "r_nothing"), "is not in the ledger"),

@@ -37,6 +37,7 @@ COMMANDS = {
     "doctor": ("doctor:doctor", "turnout doctor --config turnout.yaml"),
     "prices": ("inspect:prices", "turnout prices --config turnout.yaml"),
     "savings": ("savings:savings", "turnout savings --since 7d --by intent"),
+    "replay": ("replay:replay", "turnout replay --config new.yaml --since 7d"),
     "explain": ("ledger:explain", "turnout explain d_0123456789abcdef"),
     "predict": ("predict:predict", "turnout predict --prompts p.jsonl --bundle bundle --out -"),
     "eval": ("evaluate:evaluate", "turnout eval --table outcomes.jsonl --plot curve.png"),

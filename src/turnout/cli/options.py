@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,9 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 PlaceOption = Annotated[
     str | None, typer.Option("--ledger", help="File or postgresql:// URL; else the configured one.")
+]
+SinceOption = Annotated[
+    str | None, typer.Option(help="A span (7d, 12h) or a date; by default all.")
 ]
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="auto, a model, an intent or a policy.")
@@ -111,6 +115,24 @@ def open_store(ledger: str | None, config: Path | None) -> Store:
     store = store_at(place)
     store.fetch("SELECT n FROM revision")  # so that an unreadable one is reported at once
     return store
+
+
+def since_ms_of(text: str | None, now_ms: int) -> int | None:
+    """The moment that ``7d``, ``12h``, ``30m`` or a date means. Raises ConfigError."""
+    if text is None:
+        return None
+    units = {"d": 86_400_000, "h": 3_600_000, "m": 60_000}
+    number, unit = text[:-1], text[-1:]
+    if number.isascii() and number.isdigit() and unit in units:
+        return now_ms - int(number) * units[unit]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"--since is {text!r}; use a span like 7d, 12h or 30m, or a date like 2026-11-01"
+        ) from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
 
 
 def prompt_text(given: str | None) -> str:

@@ -4,13 +4,19 @@ import csv
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from turnout.cli.options import ConfigOption, JsonOption, PlaceOption, open_store
+from turnout.cli.options import (
+    ConfigOption,
+    JsonOption,
+    PlaceOption,
+    SinceOption,
+    open_store,
+    since_ms_of,
+)
 from turnout.cli.show import out, print_json, print_table
 from turnout.core import ConfigError, format_usd, usd_from_pico
 from turnout.core.money import PICO_PER_USD, exact_usd
@@ -25,9 +31,7 @@ _COLUMNS = ("group", "requests", "actual $", "strongest $", "cheapest $", "best 
 
 def savings(
     *,
-    since: Annotated[
-        str | None, typer.Option(help="A span (7d, 12h) or a date; by default all.")
-    ] = None,
+    since: SinceOption = None,
     by: Annotated[By | None, typer.Option(help="Group by intent, model or day.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a plot: .png, .svg or .pdf.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
@@ -40,7 +44,7 @@ def savings(
         raise ConfigError("--csv and --json exclude each other; leave one out")
     now_ms = time.time_ns() // 1_000_000
     store = open_store(ledger, config)
-    report = report_of(store, since_ms=_since_ms(since, now_ms), by=by, now_ms=now_ms)
+    report = report_of(store, since_ms=since_ms_of(since, now_ms), by=by, now_ms=now_ms)
     if plot is not None:
         draw(report, plot)
     if json:
@@ -49,24 +53,6 @@ def savings(
         _write_csv(report)
     else:
         _show(report)
-
-
-def _since_ms(text: str | None, now_ms: int) -> int | None:
-    """The moment that ``7d``, ``12h``, ``30m`` or a date means. Raises ConfigError."""
-    if text is None:
-        return None
-    units = {"d": 86_400_000, "h": 3_600_000, "m": 60_000}
-    number, unit = text[:-1], text[-1:]
-    if number.isascii() and number.isdigit() and unit in units:
-        return now_ms - int(number) * units[unit]
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"--since is {text!r}; use a span like 7d, 12h or 30m, or a date like 2026-11-01"
-        ) from error
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
 
 
 def _show(report: Savings) -> None:

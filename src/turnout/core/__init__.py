@@ -35,6 +35,7 @@ from turnout.core.money import (
 from turnout.core.outcome import Outcome, Usage
 from turnout.core.prediction import (
     CALL_KINDS,
+    EMBEDDING,
     UNSAFE,
     CallKind,
     Features,
@@ -61,6 +62,7 @@ from turnout.core.stream import Chunk, Delta, ToolCallDelta
 __all__ = [
     "AUTO",
     "CALL_KINDS",
+    "EMBEDDING",
     "STORED_PREFIX",
     "UNSAFE",
     "AllRoutesFailed",

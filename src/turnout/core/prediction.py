@@ -104,3 +104,7 @@ class Prediction(Struct, frozen=True, kw_only=True):
     def confidence(self) -> float:
         """Probability of the most likely benign intent, 0 where there is none."""
         return self.intents[0][1] if self.intents else 0.0
+
+
+# That of a request for embeddings: there is no label to choose, and a vector cannot do harm.
+EMBEDDING = Prediction(classifier=Ref(name="none"), label="embedding", harm=0.0)

@@ -12,7 +12,7 @@ from turnout.core import Outcome
 from turnout.ledger.entries import Call, PriceRow
 
 # Nothing for a token: the whole cost is kept beside them.
-_STATED = Price(
+STATED = Price(
     rates=Rates(input=0, output=0), source="the provider's answer", date="with each call"
 )
 
@@ -27,7 +27,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     non_text_pico_usd = price.extra_cost(usage) if price else None
     price = None if non_text_pico_usd is None else price
     if outcome.stated_pico_usd is not None:
-        priced, price, non_text_pico_usd = deployment, _STATED, outcome.stated_pico_usd
+        priced, price, non_text_pico_usd = deployment, STATED, outcome.stated_pico_usd
     return Call(
         id=outcome.decision_id,
         n=n,

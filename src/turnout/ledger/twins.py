@@ -42,18 +42,14 @@ def twins(
     The actual cost is added where the twin's is known as well, so that the two can be compared.
     """
     candidates = {c.deployment: c for c in decision.candidates}
-    answer_count, actual = prompt_millionths(decision, answer.deployment), answer.request_pico_usd
-    used = answer.usage
-    read = max(used.cache_read, answer.reusable)
-    tokens = used.total_input, used.total_output, read, used.cache_write
+    actual = answer.request_pico_usd
     found: dict[str, Sums] = {}
     for id_, deployment in catalog.deployments.items():
         candidate = candidates.get(id_) or _candidate(deployment, decision)
-        if deployment.id == answer.deployment.id:
+        if id_ == answer.deployment.id:
             cost = answer.cost_pico_usd
         else:
-            own_count = prompt_millionths(decision, deployment)
-            cost = _cost(deployment, answer, _scaled(tokens, own_count, answer_count))
+            cost = twin_cost(decision, answer, deployment)
         unfit, quality = candidate.excluded is not None, quality_ppm(candidate.quality)
         rated = (0, 0) if quality is None else (1, quality)
         if cost is None or actual is None:
@@ -61,6 +57,23 @@ def twins(
         else:
             found[id_] = (1, 0, unfit, cost, actual, *rated)
     return found | {name: found[deployment] for name, deployment in extremes.items()}
+
+
+def twin_cost(decision: Decision, answer: Answer, deployment: Deployment) -> int | None:
+    """Pico-dollars of the same answer at another deployment; None when its price is unknown."""
+    price, used = deployment.price, answer.usage
+    if price is None or used.costs_beyond_text:
+        return None
+    read = max(used.cache_read, answer.reusable)
+    prompt, output, read, written = _scaled(
+        (used.total_input, used.total_output, read, used.cache_write),
+        prompt_millionths(decision, deployment),
+        prompt_millionths(decision, answer.deployment),
+    )
+    price = price.with_cache_life(hour=deployment.has_hour_cache(requested=used.hour_cache))
+    read = min(prompt, read)
+    written = min(prompt - read, written)
+    return price.expected_cost(prompt, output, cache_read=read, cache_write=written)
 
 
 def extremes_of(catalog: Catalog) -> Mapping[str, str]:
@@ -86,21 +99,6 @@ def _scaled(tokens: Sequence[int], own_count: int, answer_count: int) -> Sequenc
     if not answer_count:
         return tokens
     return [-(-count * own_count // answer_count) for count in tokens]
-
-
-def _cost(deployment: Deployment, answer: Answer, tokens: Sequence[int]) -> int | None:
-    """Pico-dollars of the same answer at ``deployment``; None when its price is unknown.
-
-    ``tokens`` are its prompt's and answer's, and how many of the prompt's are read and written.
-    """
-    price = deployment.price
-    if price is None or answer.usage.costs_beyond_text:
-        return None
-    price = price.with_cache_life(hour=deployment.has_hour_cache(requested=answer.usage.hour_cache))
-    prompt, output, read, written = tokens
-    read = min(prompt, read)
-    written = min(prompt - read, written)
-    return price.expected_cost(prompt, output, cache_read=read, cache_write=written)
 
 
 def prompt_millionths(decision: Decision, deployment: Deployment) -> int:

@@ -14,11 +14,10 @@ from typing import Self
 from turnout.catalog import Catalog
 from turnout.core import (
     AUTO,
+    EMBEDDING,
     Exclusion,
     Features,
     InvalidRequest,
-    Prediction,
-    Ref,
     Request,
     Snapshot,
 )
@@ -34,8 +33,6 @@ from turnout.runtime.edge import failure
 from turnout.runtime.means import Means
 from turnout.runtime.offload import offload_if_long
 from turnout.runtime.walk import Walk
-
-INTENT = "embedding"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +81,11 @@ class Embedding:
             outstanding=outstanding(rules.balance, health),
         )
         features = await offload_if_long(request.body_bytes, _features, request, rules.catalog)
-        decision = decide(request, features, _PREDICTION, now, rules)
+        decision = decide(request, features, EMBEDDING, now, rules)
         request, decision = await admit(
             request,
             decision,
-            lambda narrower: decide(narrower, features, _PREDICTION, now, rules),
+            lambda narrower: decide(narrower, features, EMBEDDING, now, rules),
             means,
         )
         if not decision.routes:
@@ -132,9 +129,6 @@ def _features(request: Request, catalog: Catalog) -> Features:
         output_tokens=0,
         characters=sum(map(len, texts)),
     )
-
-
-_PREDICTION = Prediction(classifier=Ref(name="none"), label=INTENT, harm=0.0)
 
 
 def _is_tokens(inputs: object) -> bool:
