@@ -154,7 +154,7 @@ def test_feedback_of_another_configuration_is_estimated(tmp_path: Path) -> None:
     enough = _run("replay", "--config", other, "--ledger", place)
     assert (
         "feedback thumb 1.000 (46 requests), would be 1.000 (95 %: 0.906 to 1.000, as from "
-        "46 requests)"
+        "46 sessions)"
     ) in enough
 
 

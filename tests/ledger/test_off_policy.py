@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -20,7 +21,7 @@ from tests.ledger.money import (
 )
 from turnout.core import Decision, Snapshot, Usage
 from turnout.decision import Rulebook, decide
-from turnout.evaluation.off_policy import estimate, weight
+from turnout.evaluation.off_policy import Estimate, Sample, estimate, weight
 from turnout.evaluation.redeciding import compare, decide_again, opinions_in
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
@@ -40,6 +41,12 @@ def _decision(number: int, by: Rulebook, intent: str = "code") -> Decision:
 
 def _fixed(model: str) -> Rulebook:
     return replace(rules(), policy=Fixed(deployment=model))
+
+
+def _estimate(values: Sequence[float], weights: Sequence[float]) -> Estimate:
+    """Each request in a session of its own."""
+    pairs = enumerate(zip(values, weights, strict=True))
+    return estimate("thumb", [Sample(value, w, str(n)) for n, (value, w) in pairs])
 
 
 def test_the_weight_is_the_ratio_of_the_propensities() -> None:
@@ -64,7 +71,7 @@ def test_the_weight_is_the_ratio_of_the_propensities() -> None:
 
 def test_an_estimate_by_hand() -> None:
     """Weighted mean, spread and effective number; none below thirty."""
-    found = estimate("thumb", [1.0, 0.0] * 40, [3.0, 1.0] * 40)
+    found = _estimate([1.0, 0.0] * 40, [3.0, 1.0] * 40)
     assert (found.requests, found.then, found.now) == (80, 0.5, 0.75)
     assert found.effective == pytest.approx(160**2 / 400)
     unit = 160 / 64
@@ -74,16 +81,25 @@ def test_an_estimate_by_hand() -> None:
     half = 1.96 * spread**0.5 / (160 + 4 * unit)
     assert found.low == pytest.approx(mean - half)
     assert found.high == pytest.approx(mean + half)
-    few = estimate("thumb", [1.0] * 29 + [0.0] * 50, [1.0] * 29 + [0.0] * 50)
+    few = _estimate([1.0] * 29 + [0.0] * 50, [1.0] * 29 + [0.0] * 50)
     assert (few.now, few.low, few.high) == (None, None, None)
     assert few.effective == pytest.approx(29)
-    assert estimate("thumb", [1.0], [0.0]).effective == 0.0
-    all_like = estimate("thumb", [1.0] * 30, [2.0] * 30)
+    assert _estimate([1.0], [0.0]).effective == 0.0
+    all_like = _estimate([1.0] * 30, [2.0] * 30)
     assert (all_like.now, all_like.high) == (1.0, 1.0)
     assert 0.85 < (all_like.low or 0.0) < 0.95
-    stars = estimate("stars", [4.0, 5.0] * 40, [1.0] * 80)
+    stars = _estimate([4.0, 5.0] * 40, [1.0] * 80)
     assert stars.now == 4.5
     assert 4.1 < (stars.low or 0.0) < 4.4 < (stars.high or 0.0) < 4.7
+
+
+def test_requests_of_a_session_count_together() -> None:
+    """Ten of each of forty callers, who always say the same, are worth forty."""
+    liked = [Sample(float(n % 4 > 0), 1.0, str(n)) for n in range(40)]
+    once, often = estimate("thumb", liked), estimate("thumb", liked * 10)
+    assert (often.requests, often.effective) == (400, pytest.approx(40))
+    assert (often.then, often.now) == (0.75, 0.75)
+    assert (often.low, often.high) == pytest.approx((once.low, once.high))
 
 
 def test_the_truth_is_within_the_interval_as_often_as_it_says() -> None:
@@ -102,7 +118,7 @@ def test_the_truth_is_within_the_interval_as_often_as_it_says() -> None:
             float(chance.random() < _LIKED[str(then.deployment), intent])
             for intent, then, _ in cases
         ]
-        one = estimate("thumb", liked, weights)
+        one = _estimate(liked, weights)
         assert one.low is not None
         assert one.high is not None
         held += one.low <= truth <= one.high

@@ -78,7 +78,7 @@ def _show(found: Comparison) -> None:
 def _would_be(one: Estimate) -> str:
     if one.now is None or one.low is None or one.high is None:
         return "; too few of them went where they would go to say what it would be"
-    effective = many(round(one.effective), "request")
+    effective = many(round(one.effective), "session")
     return f", would be {one.now:.3f} (95 %: {one.low:.3f} to {one.high:.3f}, as from {effective})"
 
 

@@ -5,7 +5,7 @@ counts by the ratio of the two propensities (self-normalised inverse propensity 
 and Joachims 2015, "The Self-Normalized Estimator for Counterfactual Learning"). The interval is
 that of a ratio (Owen, "Monte Carlo theory, methods and examples", section 9.2) with the two
 successes and two failures of Agresti and Coull 1998 ("Approximate is better than exact"). The
-effective number of requests is that of Kong 1992, "A note on importance sampling using standardized
+effective number of sessions is that of Kong 1992, "A note on importance sampling using standardized
 weights".
 
 Invariant: pure; whether a caller gives feedback is assumed not to depend on the model.
@@ -14,6 +14,7 @@ Invariant: pure; whether a caller gives feedback is assumed not to depend on the
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import NamedTuple
 
 from turnout.core import Decision
 
@@ -22,11 +23,19 @@ FEWEST = 30
 _Z_95 = 1.96
 
 
+class Sample(NamedTuple):
+    """One request's feedback, its weight, and its session: requests of one are not independent."""
+
+    value: float
+    weight: float
+    session: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """The mean of a ``metric`` over ``requests`` with feedback, ``then`` and by other rules.
 
-    ``now`` is within ``low`` and ``high`` with 95 % confidence, as if ``effective`` requests had
+    ``now`` is within ``low`` and ``high`` with 95 % confidence, as if ``effective`` sessions had
     been drawn by the other rules; the three are None if these are too few.
     """
 
@@ -50,14 +59,21 @@ def weight(then: Decision, now: Decision | None) -> float:
     return _propensity(now, model) / before
 
 
-def estimate(metric: str, values: Sequence[float], weights: Sequence[float]) -> Estimate:
-    """The estimate from one request's value and weight each; at least one value."""
-    total, squares = sum(weights), sum(w * w for w in weights)
+def estimate(metric: str, samples: Sequence[Sample]) -> Estimate:
+    """The estimate from at least one sample."""
+    values = [sample.value for sample in samples]
+    sessions = _by_session(samples)
+    total, squares = sum(w for w, _ in sessions), sum(w * w for w, _ in sessions)
     effective = total * total / squares if squares else 0.0
     now = low = high = None
     if effective >= FEWEST:
-        now = _mean(values, weights)
-        low, high = _interval(values, weights, unit=total / effective)
+        now = sum(value for _, value in sessions) / total
+        least, most = min(0.0, *values), max(1.0, *values)
+        unit = total / effective
+        # Without these four the interval is too narrow where few sessions have most of the weight.
+        ends = [(unit, unit * end) for end in (least, least, most, most)]
+        middle, half = _ratio([*sessions, *ends])
+        low, high = max(least, middle - half), min(most, middle + half)
     return Estimate(
         metric=metric,
         requests=len(values),
@@ -69,24 +85,21 @@ def estimate(metric: str, values: Sequence[float], weights: Sequence[float]) -> 
     )
 
 
-def _interval(
-    values: Sequence[float], weights: Sequence[float], unit: float
-) -> tuple[float, float]:
-    """With two more values at either end of the scale, of the weight of one effective request.
-
-    Without them the interval is too narrow where few requests have most of the weight.
-    """
-    least, most = min(0.0, *values), max(1.0, *values)
-    values = [*values, least, least, most, most]
-    weights = [*weights, *[unit] * 4]
-    mean = _mean(values, weights)
-    spread = sum((w * (value - mean)) ** 2 for w, value in zip(weights, values, strict=True))
-    half = _Z_95 * sqrt(spread) / sum(weights)
-    return max(least, mean - half), min(most, mean + half)
+def _by_session(samples: Sequence[Sample]) -> list[tuple[float, float]]:
+    """For each session the sums of its weights and of its weighted values."""
+    found: dict[str, tuple[float, float]] = {}
+    for sample in samples:
+        weights, values = found.get(sample.session, (0.0, 0.0))
+        found[sample.session] = weights + sample.weight, values + sample.weight * sample.value
+    return list(found.values())
 
 
-def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
-    return sum(w * value for w, value in zip(weights, values, strict=True)) / sum(weights)
+def _ratio(sessions: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The weighted mean, and half the width of its interval."""
+    total = sum(weight for weight, _ in sessions)
+    mean = sum(value for _, value in sessions) / total
+    spread = sum((value - mean * weight) ** 2 for weight, value in sessions)
+    return mean, _Z_95 * sqrt(spread) / total
 
 
 def _propensity(decision: Decision, model: str) -> float:

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from turnout.catalog import Catalog
 from turnout.core import EMBEDDING, ConfigError, Decision, Features, InvalidRequest, Request, Usage
 from turnout.decision import Rulebook, decide
-from turnout.evaluation.off_policy import Estimate, estimate, weight
+from turnout.evaluation.off_policy import Estimate, Sample, estimate, weight
 from turnout.ledger import Store, unpack
 from turnout.ledger.pricing import STATED
 from turnout.ledger.twins import MILLION, Answer, twin_cost
@@ -76,10 +76,12 @@ class _Account(NamedTuple):
 class Redecided(Struct, frozen=True, kw_only=True):
     """One request. ``now`` is None, with the reason in ``refusal``, if the rules refuse it.
 
+    A request without a session is one of its own.
     The costs are those of the whole request in pico-dollars; both are None where they cannot be
     compared: no answer, an unknown price, a stand-in, or a draft whose verdict nobody knows.
     """
 
+    session: str
     then: Decision
     now: Decision | None
     refusal: str = ""
@@ -188,7 +190,7 @@ def opinions_in(store: Store) -> Opinions:
 def compare(requests: Iterable[Redecided], opinions: Opinions) -> Comparison:
     """The requests by where they went, and would go, and their feedback."""
     moves: dict[tuple[str, str], Move] = {}
-    values: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    samples: defaultdict[str, list[Sample]] = defaultdict(list)
     qualities: list[tuple[float, float]] = []
     for one in requests:
         key = _place(one.then), _place(one.now)
@@ -200,7 +202,7 @@ def compare(requests: Iterable[Redecided], opinions: Opinions) -> Comparison:
             move.then_pico_usd += one.then_pico_usd
             move.now_pico_usd += one.now_pico_usd
         for metric, value in opinions.get(one.then.id, {}).items():
-            values[metric].append((value, weight(one.then, one.now)))
+            samples[metric].append(Sample(value, weight(one.then, one.now), one.session))
         then, now = _quality(one.then), _quality(one.now)
         if then is not None and now is not None:
             qualities.append((then, now))
@@ -211,19 +213,20 @@ def compare(requests: Iterable[Redecided], opinions: Opinions) -> Comparison:
         rated=len(qualities),
         quality_then=quality_then,
         quality_now=quality_now,
-        feedback=[estimate(name, *zip(*pairs, strict=True)) for name, pairs in values.items()],
+        feedback=[estimate(metric, found) for metric, found in samples.items()],
     )
 
 
 def _redecided(request: Request, then: Decision, rules: Rulebook, account: _Account) -> Redecided:
     features = _counted(then.features, rules.catalog)
+    session = request.session or request.id
     try:
         now = decide(request, features, then.prediction, then.snapshot, rules)
     except InvalidRequest as error:
-        return Redecided(then=then, now=None, refusal=str(error))
+        return Redecided(session=session, then=then, now=None, refusal=str(error))
     cost = _cost_now(then, now, rules.catalog, account) if account.comparable else None
     spent = None if cost is None else account.spent
-    return Redecided(then=then, now=now, then_pico_usd=spent, now_pico_usd=cost)
+    return Redecided(session=session, then=then, now=now, then_pico_usd=spent, now_pico_usd=cost)
 
 
 def _counted(features: Features, catalog: Catalog) -> Features:
