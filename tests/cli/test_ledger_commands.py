@@ -127,11 +127,35 @@ def test_another_configuration_decides_recorded_requests_again(place: Path, tmp_
     assert "chat → large" in text
     assert "the costs leave out" in text
     assert "expected quality" not in text
+    assert "feedback" not in text
     ruled = "policy: {name: rules, rules: [{name: law, model: large, keywords: [law]}]}\n"
     other.write_text(_OTHER + ruled)
     assert "rule 'law' reads the text" in _run(
         "replay", "--config", other, "--ledger", place, code=2
     )
+
+
+def test_feedback_of_another_configuration_is_estimated(tmp_path: Path) -> None:
+    """With an interval if enough requests would go where they went."""
+    other, place = tmp_path / "other.yaml", tmp_path / "l.db"
+    other.write_text(_OTHER.replace("code: small, chat: large", "code: large, chat: small"))
+
+    async def fill(start: int) -> None:
+        with Ledger(SqliteStore(place), catalog=CATALOG) as ledger:
+            for one in traffic(25, start):
+                await report_request(ledger, one)
+                if one.outcomes:
+                    await ledger.feedback(one.decision.id, "thumb", 1.0)
+
+    asyncio.run(fill(1))
+    few = _run("replay", "--config", other, "--ledger", place)
+    assert "feedback thumb 1.000 (23 requests); too few of them went where they would go" in few
+    asyncio.run(fill(26))
+    enough = _run("replay", "--config", other, "--ledger", place)
+    assert (
+        "feedback thumb 1.000 (46 requests), would be 1.000 (95 %: 0.906 to 1.000, as from "
+        "46 sessions)"
+    ) in enough
 
 
 @pytest.mark.parametrize(

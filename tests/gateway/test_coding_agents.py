@@ -84,6 +84,18 @@ def test_a_long_user_is_told_by_its_hash() -> None:
     assert provider_body(OPENAI, claude_code_body(metadata={"user_id": "u1"}))["user"] == "u1"
 
 
+@pytest.mark.parametrize("model", ["claude-opus-4-5", "claude-opus-5"])
+def test_a_setting_amid_a_conversation_stays_the_systems(model: str) -> None:
+    """It has no words that could be the user's; a Claude that does not know it says so."""
+    calmer = {"role": "system", "output_config": {"effort": "low"}}
+    with world(family="anthropic", models={"coder": model}) as w:
+        for more in ([], [{"role": "assistant", "content": "Of course: "}]):
+            asked = [{"role": "user", "content": CODE}, calmer, *more]
+            answer = w.post("/v1/messages", {"model": "coder", "max_tokens": 50, "messages": asked})
+            assert answer.status == 200, answer.body
+            assert w.sent()["messages"][1] == calmer
+
+
 def test_late_instructions_are_told_where_they_stand() -> None:
     """OpenAI takes them anywhere; templates of other models only once and first."""
     assert [m["role"] for m in provider_body(OPENAI, claude_code_body())["messages"]] == [

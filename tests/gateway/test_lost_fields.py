@@ -189,6 +189,14 @@ SPOKEN = [message("n1"), {"role": "assistant", "audio": {"id": "audio_1"}}, mess
 SEARCHED = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}
 FILE = {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}
 CITED = {**FILE, "citations": {"enabled": True}}
+QUOTED = {**MARKED, "citations": [{"type": "char_location", "cited_text": "n1"}]}
+FOUND = {"type": "search_result", "source": "a", "title": "b", "content": [QUOTED]}
+OF_BLOCKS = {"type": "document", "source": {"type": "content", "content": [QUOTED]}}
+CALMER = {"role": "system", "output_config": {"effort": "low"}}
+ENDING = {"type": "text", "text": "n1", "prompt_cache_breakpoint": {"mode": "explicit"}}
+PAGE = {"type": "input_file", "file_url": "https://example.com/a.pdf", "detail": "high"}
+CALLED = {"type": "function_call", "call_id": "c1", "name": "forecast", "arguments": "{}"}
+RETURNED = {"type": "function_call_output", "call_id": "c1", "output": [{**PAGE, "detail": "low"}]}
 TOOL = {"name": "forecast", "input_schema": SCHEMA}
 FORCED = {"type": "function", "function": {"name": "forecast"}}
 OWN_TOOL = {"type": "function", "name": "forecast", "parameters": SCHEMA}
@@ -255,6 +263,70 @@ INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
             "anthropic": [],
         },
     ),
+    "what is inside of found texts and documents": (
+        "messages",
+        {"messages": [message([{"type": "text", "text": "n1"}, FOUND, OF_BLOCKS])]},
+        {
+            "openai": ["cache_control", "messages.citations"],
+            "openai-responses": ["cache_control", "messages.citations"],
+            "anthropic": [],
+        },
+    ),
+    "a setting beside instructions": (
+        "messages",
+        {"messages": [message("n1"), {**message("Be kind.", "system"), "clear_at": "never"}]},
+        {
+            "openai": ["messages.clear_at"],
+            "openai-responses": ["messages.clear_at"],
+            "anthropic": [],
+        },
+    ),
+    "a setting without instructions": (
+        "messages",
+        {"messages": [message("n1"), CALMER]},
+        {
+            "openai": ["messages.output_config"],
+            "openai-responses": ["messages.output_config"],
+            "anthropic": [],
+        },
+    ),
+    "the end of a cache in chat": (
+        "chat",
+        {"messages": [message([ENDING])]},
+        {"openai": [], "openai-responses": [], "anthropic": ["messages.prompt_cache_breakpoint"]},
+    ),
+    "the end of a cache in an answer": (
+        "chat",
+        {"messages": [message("n0"), message([ENDING], "assistant"), message("n1")]},
+        {
+            "openai": [],
+            "openai-responses": ["messages.prompt_cache_breakpoint"],
+            "anthropic": ["messages.prompt_cache_breakpoint"],
+        },
+    ),
+    "parts of an input": (
+        "responses",
+        {"input": [message([{**ENDING, "type": "input_text"}, PAGE]), CALLED, RETURNED]},
+        {
+            "openai": ["input.detail", "input.prompt_cache_breakpoint"],
+            "openai-responses": [],
+            "anthropic": ["input.detail", "input.prompt_cache_breakpoint"],
+        },
+    ),
+    "tools in an input": (
+        "responses",
+        {"input": [message("n1"), {"type": "additional_tools", "tools": [{**OWN_TOOL, "x": 1}]}]},
+        {"openai": ["tools.x"], "openai-responses": [], "anthropic": ["tools.x"]},
+    ),
+    "what a namespace is for": (
+        "responses",
+        {"tools": [{"type": "namespace", "name": "a", "description": "b", "tools": [OWN_TOOL]}]},
+        {
+            "openai": ["tools.description"],
+            "openai-responses": [],
+            "anthropic": ["tools.description"],
+        },
+    ),
     "thoughts between tools": (
         "messages",
         {"thinking": {"type": "between_tools"}},
@@ -285,14 +357,19 @@ INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
 
 @pytest.mark.parametrize("case", INSIDE)
 def test_what_is_inside_is_told_of_too(served: tuple[str, World], case: str) -> None:
-    """Marks of caches, names, details, others' searches, and settings that exclude each other."""
+    """Marks of caches, names, details, others' searches, and settings that exclude each other.
+
+    What is not told of is in the provider's body.
+    """
     family, w = served
     dialect, more, lost = INSIDE[case]
     answer, body = answer_and_provider_body(w, dialect, {**body_of(dialect), **more})
     assert answer.status == 200, answer.body
     assert left_out_names(answer) == lost[family]
-    if "cache_control" in lost["openai"]:
-        assert ("cache_control" in json.dumps(body)) == (family == "anthropic")
+    for mark in ("cache_control", "prompt_cache_breakpoint", "clear_at", "output_config"):
+        named = any(mark in name for name in lost[family])
+        asked = json.dumps(more).count(mark)
+        assert json.dumps(body).count(mark) == (0 if named else asked)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -123,6 +123,24 @@ def test_tools_may_come_with_the_input() -> None:
         assert len(w.sent()["messages"]) == 1
 
 
+@pytest.mark.parametrize("kind", ["additional_tools", "tool_search_output"])
+def test_a_hosted_tool_in_the_input_goes_only_where_it_runs(kind: str) -> None:
+    """As one beside the input does; elsewhere the model would not have it."""
+    items = [
+        {"role": "user", "content": CODE},
+        {"type": "tool_search_call", "call_id": "c1", "arguments": {}, "execution": "client"},
+        {"type": kind, "call_id": "c1", "tools": [FIND, {"type": "web_search"}]},
+    ]
+    with world(speaks={"strong": "openai-responses"}) as w:
+        answer = ask_with_namespace(w, input=items)
+        assert (answer.status, answer.headers["x-turnout-model"]) == (200, "acme/strong")
+        assert w.sent()["input"][-1]["tools"] == [FIND, {"type": "web_search"}]
+    with world() as w:
+        refused = ask_with_namespace(w, input=items)
+        assert (refused.status, w.upstream.requests) == (400, [])
+        assert "'web_search' runs at one provider" in refused.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("tools", "says"),
     [

@@ -35,6 +35,7 @@ from turnout.evaluation.redeciding import (
     check_replayable,
     compare,
     decide_again,
+    opinions_in,
 )
 from turnout.ledger import Ledger, Store, savings
 from turnout.ledger.sqlite import SqliteStore
@@ -55,7 +56,7 @@ def _record(
 
 
 def _compared(store: Store, other: Rulebook, since_ms: int = 0) -> Comparison:
-    return compare(decide_again(store, other, since_ms))
+    return compare(decide_again(store, other, since_ms), opinions_in(store))
 
 
 def _one(place: Path, other: Rulebook, reported: ReportedRequest) -> tuple[object, ...]:
@@ -78,7 +79,7 @@ def test_the_rules_of_then_decide_as_then(make_store: MakeStore) -> None:
     _record(make_store(), reported)
     again = list(decide_again(make_store(), rules()))
     assert [one.now for one in again] == [one.decision for one in reported]
-    found = compare(again)
+    found = compare(again, {})
     assert found.changes == []
     total, blocked = found.total, sum(one.decision.blocked is not None for one in reported)
     assert (total.requests, total.compared) == (1_100, 1_100 - blocked)

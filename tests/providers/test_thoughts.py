@@ -39,6 +39,7 @@ def enabled(tokens: int) -> dict[str, Any]:
 
 
 ADAPTIVE = {"type": "adaptive"}
+SHOWN = {**ADAPTIVE, "display": "summarized"}  # models from 4.7 on hide their thoughts otherwise
 
 
 @pytest.mark.parametrize(
@@ -50,10 +51,10 @@ ADAPTIVE = {"type": "adaptive"}
         ("claude-haiku-4.5", "none", None, None),
         ("my-own-name", "medium", enabled(8192), None),
         ("claude-sonnet-4-6", "xhigh", ADAPTIVE, "high"),
-        ("anthropic.claude-opus-4-7", "xhigh", ADAPTIVE, "xhigh"),
-        ("anthropic/claude-4.7-opus", "minimal", ADAPTIVE, "low"),
-        ("claude-opus-5", "medium", ADAPTIVE, "medium"),
-        ("claude-fable-5-1", "max", ADAPTIVE, "max"),
+        ("anthropic.claude-opus-4-7", "xhigh", SHOWN, "xhigh"),
+        ("anthropic/claude-4.7-opus", "minimal", SHOWN, "low"),
+        ("claude-opus-5", "medium", SHOWN, "medium"),
+        ("claude-fable-5-1", "max", SHOWN, "max"),
         ("claude-sonnet-5-5-20260901", "none", None, None),
     ],
 )
@@ -87,9 +88,13 @@ def test_an_effort_stands_beside_a_schema() -> None:
     ("asked", "model", "told"),
     [
         ({"thinking": enabled(4000)}, "claude-opus-5",
-         {"thinking": ADAPTIVE, "output_config": {"effort": "medium"}}),
+         {"thinking": SHOWN, "output_config": {"effort": "medium"}}),
+        ({"thinking": {**enabled(4000), "display": "omitted"}}, "claude-opus-5",
+         {"thinking": {**ADAPTIVE, "display": "omitted"}, "output_config": {"effort": "medium"}}),
         ({"thinking": ADAPTIVE, "output_config": {"effort": "low"}}, "claude-opus-4-5",
          {"thinking": enabled(2048)}),
+        ({"thinking": {**ADAPTIVE, "display": "omitted"}}, "claude-opus-4-5",
+         {"thinking": {**enabled(24_576), "display": "omitted"}}),
         ({"thinking": ADAPTIVE, "output_config": {"effort": "low", "format": {}}},
          "claude-opus-4-5", {"thinking": enabled(2048), "output_config": {"format": {}}}),
         ({"thinking": ADAPTIVE, "max_tokens": 1000}, "claude-opus-4-5", {}),
@@ -108,6 +113,17 @@ def test_thinking_in_messages_follows_the_model_that_was_chosen(
     assert {k: got[k] for k in ("thinking", "output_config") if k in got} == told
     named = sent(model, body, native=native, dialect="messages", model=model)
     assert {k: named[k] for k in asked} == asked
+
+
+@pytest.mark.parametrize("asked", [enabled(20_000), ADAPTIVE])
+def test_thinking_in_chat_follows_the_model_as_well(asked: dict[str, Any]) -> None:
+    """With its other fields; the usual effort is high."""
+    asked = {**asked, "display": "omitted"}
+    chat = {"messages": [QUESTION], "thinking": asked, "max_tokens": 30_000}
+    newer, older = (sent(model, chat) for model in ("claude-opus-5", "claude-opus-4-5"))
+    assert newer["thinking"] == {**ADAPTIVE, "display": "omitted"}
+    assert newer["output_config"] == {"effort": "high"}
+    assert older["thinking"] == {**enabled(24_576), "display": "omitted"}
 
 
 @pytest.mark.parametrize(("model", "thinks"), [("claude-opus-4-5", False), ("claude-opus-5", True)])

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.runtime.world import config
 from turnout import Router
-from turnout.evaluation.redeciding import Comparison, compare, decide_again
+from turnout.evaluation.redeciding import Comparison, compare, decide_again, opinions_in
 from turnout.ledger import store_at
 from turnout.testing import FaultyUpstream
 
@@ -15,7 +15,8 @@ _PROMPTS = ("What is the capital of Japan?", "Write a Python function that parse
 
 def _again(settings: dict[str, Any]) -> Comparison:
     with Router.from_config({**settings, "ledger": "off"}, environ={}) as r:
-        return compare(decide_again(store_at(settings["ledger"]), r.parts.means.rules))
+        store = store_at(settings["ledger"])
+        return compare(decide_again(store, r.parts.means.rules), opinions_in(store))
 
 
 def test_what_was_served_is_what_is_decided_again(tmp_path: Path) -> None:

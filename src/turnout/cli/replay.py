@@ -14,12 +14,14 @@ from turnout.cli.options import (
 from turnout.cli.show import out, print_json, print_table, relative_change, with_progress
 from turnout.core import format_usd
 from turnout.core.plural import many
+from turnout.evaluation.off_policy import Estimate
 from turnout.evaluation.redeciding import (
     Comparison,
     Move,
     check_replayable,
     compare,
     decide_again,
+    opinions_in,
     total_of,
 )
 
@@ -42,7 +44,8 @@ def replay(
     with offline_router(config) as r:
         rules = r.parts.means.rules
         check_replayable(rules)
-        found = compare(with_progress(decide_again(store, rules, since_ms), "replay"))
+        again = with_progress(decide_again(store, rules, since_ms), "replay")
+        found = compare(again, opinions_in(store))
     if json:
         print_json(found.as_dict())
     else:
@@ -67,6 +70,16 @@ def _show(found: Comparison) -> None:
             f"expected quality {found.quality_then:.3f}, would be {found.quality_now:.3f} "
             f"({many(found.rated, 'request')} with a known one)"
         )
+    for one in found.feedback:
+        known = f"feedback {one.metric} {one.then:.3f} ({many(one.requests, 'request')})"
+        out.print(f"{known}{_would_be(one)}")
+
+
+def _would_be(one: Estimate) -> str:
+    if one.now is None or one.low is None or one.high is None:
+        return "; too few of them went where they would go to say what it would be"
+    effective = many(round(one.effective), "session")
+    return f", would be {one.now:.3f} (95 %: {one.low:.3f} to {one.high:.3f}, as from {effective})"
 
 
 def _row(move: Move) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ Invariant: for the three words that all providers know, a word's budget leads ba
 
 BUDGETS = {"low": 2048, "medium": 8192, "high": 24_576, "xhigh": 32_768, "max": 65_536}
 USUAL = ("low", "medium", "high")
+# Types of Anthropic's ``thinking`` that turn it on.
+THINKING = ("enabled", "adaptive")
 
 
 def effort_of(budget: int) -> str:

@@ -20,6 +20,9 @@ TRANSLATABLE_ITEMS = frozenset(
         "reasoning", "item_reference", "web_search_call",
     }
 )  # fmt: skip
+# Types of input items that hold tools: the result of a tool search, and a list from the client.
+FOUND = "tool_search_output"
+_WITH_TOOLS = frozenset({FOUND, "additional_tools"})
 # Types of blocks in an answer of Messages that the model itself wrote.
 MODEL_BLOCKS = ("text", "tool_use", "thinking", "redacted_thinking")
 # Types of output items that any provider's answer may hold.
@@ -48,10 +51,20 @@ def is_hosted_block(message: Body, block: Body) -> bool:
     return message.get("role") == "assistant" and str(block.get("type")) not in MODEL_BLOCKS
 
 
+def tool_lists(native: Body) -> list[tuple[str, object]]:
+    """The lists of tools in a Responses body, each with its name; its own comes first."""
+    items = objects_in(native.get("input"))
+    inner = [(f"{i['type']}.tools", i.get("tools")) for i in items if i.get("type") in _WITH_TOOLS]
+    return [("tools", native.get("tools")), *inner]
+
+
 def hosted_tools(native: Body) -> list[Body]:
     """The tools of a Responses body that run at OpenAI."""
     return [
-        tool for tool in objects_in(native.get("tools")) if tool.get("type") not in FUNCTION_TYPES
+        tool
+        for _, tools in tool_lists(native)
+        for tool in objects_in(tools)
+        if tool.get("type") not in FUNCTION_TYPES
     ]
 
 

@@ -7,6 +7,7 @@ is assumed to have the same text at another model, as in ``ledger.twins``.
 Invariant: no model is called and nothing is written.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -16,13 +17,16 @@ from msgspec import Struct, structs
 from turnout.catalog import Catalog
 from turnout.core import EMBEDDING, ConfigError, Decision, Features, InvalidRequest, Request, Usage
 from turnout.decision import Rulebook, decide
+from turnout.evaluation.off_policy import Estimate, Sample, estimate, weight
 from turnout.ledger import Store, unpack
 from turnout.ledger.pricing import STATED
-from turnout.ledger.twins import Answer, twin_cost
+from turnout.ledger.twins import MILLION, Answer, twin_cost
 from turnout.policies import Rules
 
 BLOCKED, NO_MODEL, REFUSED = "blocked", "no model", "refused"
+Opinions = dict[str, dict[str, float]]
 _PAGE = 1_000
+_FEEDBACK = "SELECT id, metric, avg(value_micro) FROM feedback GROUP BY id, metric ORDER BY metric"
 # A call that failed in the middle of its answer counts if no other answered. A stand-in has the
 # price of the embedded model.
 _REQUESTS = """
@@ -72,10 +76,12 @@ class _Account(NamedTuple):
 class Redecided(Struct, frozen=True, kw_only=True):
     """One request. ``now`` is None, with the reason in ``refusal``, if the rules refuse it.
 
+    A request without a session is one of its own.
     The costs are those of the whole request in pico-dollars; both are None where they cannot be
     compared: no answer, an unknown price, a stand-in, or a draft whose verdict nobody knows.
     """
 
+    session: str
     then: Decision
     now: Decision | None
     refusal: str = ""
@@ -106,12 +112,14 @@ class Comparison:
     """All moves, those of most requests first.
 
     The qualities are the mean expected ones of the ``rated`` requests, for which both are known.
+    ``feedback`` has an estimate for each metric.
     """
 
     moves: Sequence[Move]
     rated: int
     quality_then: float | None
     quality_now: float | None
+    feedback: Sequence[Estimate] = ()
 
     @property
     def changes(self) -> list[Move]:
@@ -132,6 +140,7 @@ class Comparison:
             "rated": self.rated,
             "quality_then": self.quality_then,
             "quality_now": self.quality_now,
+            "feedback": [asdict(one) for one in self.feedback],
             "moves": [asdict(move) for move in self.moves],
         }
 
@@ -170,9 +179,18 @@ def decide_again(store: Store, rules: Rulebook, since_ms: int = 0) -> Iterator[R
                 yield _redecided(request, then, rules, _Account(*account))
 
 
-def compare(requests: Iterable[Redecided]) -> Comparison:
-    """The requests by where they went, and would go."""
+def opinions_in(store: Store) -> Opinions:
+    """The feedback in a ledger: the mean of each metric, by request."""
+    found: Opinions = {}
+    for id_, metric, value_micro in store.fetch(_FEEDBACK):
+        found.setdefault(id_, {})[metric] = float(value_micro) / MILLION
+    return found
+
+
+def compare(requests: Iterable[Redecided], opinions: Opinions) -> Comparison:
+    """The requests by where they went, and would go, and their feedback."""
     moves: dict[tuple[str, str], Move] = {}
+    samples: defaultdict[str, list[Sample]] = defaultdict(list)
     qualities: list[tuple[float, float]] = []
     for one in requests:
         key = _place(one.then), _place(one.now)
@@ -183,6 +201,8 @@ def compare(requests: Iterable[Redecided]) -> Comparison:
             move.compared += 1
             move.then_pico_usd += one.then_pico_usd
             move.now_pico_usd += one.now_pico_usd
+        for metric, value in opinions.get(one.then.id, {}).items():
+            samples[metric].append(Sample(value, weight(one.then, one.now), one.session))
         then, now = _quality(one.then), _quality(one.now)
         if then is not None and now is not None:
             qualities.append((then, now))
@@ -193,18 +213,20 @@ def compare(requests: Iterable[Redecided]) -> Comparison:
         rated=len(qualities),
         quality_then=quality_then,
         quality_now=quality_now,
+        feedback=[estimate(metric, found) for metric, found in samples.items()],
     )
 
 
 def _redecided(request: Request, then: Decision, rules: Rulebook, account: _Account) -> Redecided:
     features = _counted(then.features, rules.catalog)
+    session = request.session or request.id
     try:
         now = decide(request, features, then.prediction, then.snapshot, rules)
     except InvalidRequest as error:
-        return Redecided(then=then, now=None, refusal=str(error))
+        return Redecided(session=session, then=then, now=None, refusal=str(error))
     cost = _cost_now(then, now, rules.catalog, account) if account.comparable else None
     spent = None if cost is None else account.spent
-    return Redecided(then=then, now=now, then_pico_usd=spent, now_pico_usd=cost)
+    return Redecided(session=session, then=then, now=now, then_pico_usd=spent, now_pico_usd=cost)
 
 
 def _counted(features: Features, catalog: Catalog) -> Features:

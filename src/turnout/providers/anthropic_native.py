@@ -24,7 +24,8 @@ def native_body(native: Mapping[str, Any], model: str, mark: str, *, trust: bool
     body.pop("stream", None)
     turns = native["messages"] if takes_anywhere(model) else system_as_user(native["messages"])
     messages = [_turn(message, mark, trust=trust) for message in turns]
-    body["messages"] = stripped_at_end([message for message in messages if message["content"]])
+    kept = [message for message in messages if message.get("content", True)]
+    body["messages"] = stripped_at_end(kept)
     budgeted = (body.get("thinking") or {}).get("type") == "enabled"
     if budgeted and _breaks_a_tool_loop(native["messages"], body["messages"]):
         # With a budget, a tool loop without thoughts of this model must go on without thinking.

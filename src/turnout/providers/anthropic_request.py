@@ -14,7 +14,7 @@ import orjson
 from turnout.catalog import ModelCard, default_max_tokens
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import base64_of_data_url, text_of_data_url
-from turnout.core.effort import BUDGETS, effort_of
+from turnout.core.effort import BUDGETS, THINKING, effort_of
 from turnout.core.lost_fields import CACHE_MARK
 from turnout.core.request import INSTRUCTION_ROLES
 from turnout.providers.anthropic_native import THOUGHTS, stripped_at_end
@@ -72,7 +72,7 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
         body["metadata"] = {"user_id": user}
     if chat.get(CACHE_MARK):
         body[CACHE_MARK] = chat[CACHE_MARK]
-    _think(body, _effort(chat))
+    _think(body, chat)
     return body
 
 
@@ -306,19 +306,18 @@ def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
     return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
 
 
-def _effort(chat: Mapping[str, Any]) -> object:
+def _effort(chat: Mapping[str, Any], asked: Mapping[str, Any]) -> object:
     """The effort; from Anthropic's ``thinking`` if the chat body has that field instead."""
-    asked = chat.get("thinking")
-    if chat.get("reasoning_effort") or not isinstance(asked, Mapping):
+    if chat.get("reasoning_effort") or asked.get("type") not in THINKING:
         return chat.get("reasoning_effort")
     budget = asked.get("budget_tokens")
-    usual = budget if isinstance(budget, int) else BUDGETS["high"]
-    return effort_of(usual) if asked.get("type") == "enabled" else None
+    return effort_of(budget if isinstance(budget, int) else BUDGETS["high"])
 
 
-def _think(body: dict[str, Any], effort: object) -> None:
+def _think(body: dict[str, Any], chat: Mapping[str, Any]) -> None:
     """Turns thinking on, if the answer's cap leaves room and the API allows it here."""
-    fields = thinking(body["model"], str(effort), body["max_tokens"])
+    asked = chat.get("thinking") or {}
+    fields = thinking(body["model"], str(_effort(chat, asked)), body["max_tokens"], asked)
     forced = (body.get("tool_choice") or {}).get("type") in ("any", "tool")
     if not fields or forced:
         return

@@ -1,7 +1,8 @@
 """How to ask a Claude to think: with a budget of tokens, or with an effort.
 
-Models before 4.6 take only a budget, models from 4.7 on only an effort, and 4.6 takes both. A model
-without a version in its name counts as one before 4.6.
+Models before 4.6 take only a budget, models from 4.7 on only an effort, and 4.6 takes both. Models
+from 4.7 on hide their thoughts unless they are asked for. A model without a version in its name
+counts as one before 4.6.
 Source: platform.claude.com/docs/en/build-with-claude/adaptive-thinking.
 This module does not know requests.
 """
@@ -21,24 +22,30 @@ _ANSWER_SHARE = 8
 _SAME = {"minimal": "low"}
 # The effort that only models from this version on take, and what the others get.
 _NEWEST, _FOR_NEWEST, _ELSE = "xhigh", (4, 7), "high"
+_HIDING = (4, 7)  # the first version that hides its thoughts
+_OWN = ("type", "budget_tokens")  # fields of ``thinking`` that each model has its own way for
 
 Fields = dict[str, Any]
 
 
-def thinking(model: str, effort: str, cap: int) -> Fields:
+def thinking(model: str, effort: str, cap: int, asked: Mapping[str, Any]) -> Fields:
     """The fields that make ``model`` think with this effort in an answer of at most ``cap`` tokens.
 
-    Empty if the effort is none, or if the cap leaves too little for a thought and an answer.
+    ``asked`` is the caller's own ``thinking``, of which ``display`` and the like are kept. Empty if
+    the effort is none, or if the cap leaves too little for a thought and an answer.
     """
     effort = _SAME.get(effort, effort)
     if effort not in BUDGETS:
         return {}
+    kept = {name: value for name, value in asked.items() if name not in _OWN}
     if not _by_effort(model):
         budget = min(BUDGETS[effort], cap - cap // _ANSWER_SHARE)
-        enabled = {"type": "enabled", "budget_tokens": budget}
+        enabled = {"type": "enabled", "budget_tokens": budget, **kept}
         return {"thinking": enabled} if budget >= _LEAST else {}
     word = _ELSE if effort == _NEWEST and version(model) < _FOR_NEWEST else effort
-    return {"thinking": {"type": "adaptive"}, "output_config": {"effort": word}}
+    shown = {"display": "summarized"} if version(model) >= _HIDING else {}
+    adaptive = {"type": "adaptive", **shown, **kept}
+    return {"thinking": adaptive, "output_config": {"effort": word}}
 
 
 def with_config(config: Mapping[str, Any], fields: Fields) -> Fields:
@@ -64,7 +71,8 @@ def with_thinking_for(model: str, body: Mapping[str, Any]) -> Fields:
     else:
         return dict(body)
     kept = {n: v for n, v in body.items() if n not in ("thinking", "output_config")}
-    return {**kept, **with_config(config, thinking(model, effort, body["max_tokens"]))}
+    fields = thinking(model, effort, body["max_tokens"], asked)
+    return {**kept, **with_config(config, fields)}
 
 
 def _takes_effort(model: str) -> bool:

@@ -55,8 +55,14 @@ def one_system_message(messages: Sequence[Item]) -> list[Item]:
 
 
 def system_as_user(messages: Sequence[Item]) -> list[Item]:
-    """Messages in Anthropic's form, with the user's role for those of the system."""
-    return [_as_user(m) if m.get("role") in INSTRUCTION_ROLES else m for m in messages]
+    """Messages in Anthropic's form, with the user's role for those of the system.
+
+    A message without content changes settings, which only the system's may do.
+    """
+    return [
+        _as_user(m) if m.get("role") in INSTRUCTION_ROLES and "content" in m else m
+        for m in messages
+    ]
 
 
 def placed(turns: Sequence[dict[str, Any]], *, anywhere: bool) -> Iterator[dict[str, Any]]:

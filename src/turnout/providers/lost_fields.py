@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.core import Body, Message, Request
+from turnout.core.effort import THINKING
 from turnout.core.lost_fields import CACHE_MARK, HandledFields, is_set, lost_fields, objects_in
-from turnout.providers.responses_request import TUNING
+from turnout.providers.responses_request import BREAKPOINT, TUNING
 
 _SAMPLING = ("temperature", "top_p", "top_k")
 _CHAT: HandledFields = dict.fromkeys(
@@ -33,9 +34,9 @@ _PARTS: Mapping[str, HandledFields] = {
 _NOT_AT_RESPONSES = (*TUNING, "metadata", "store", "function_call", "top_logprobs", CACHE_MARK)
 _RESPONSES_TOOL: HandledFields = {"type": None, "function": _FUNCTION}
 _RESPONSES_PARTS: Mapping[str, HandledFields] = {
-    **{kind: {**_TEXT} for kind in _TEXTS},
-    "image_url": dict.fromkeys(("type", "image_url")),
-    "file": dict.fromkeys(("type", "file")),
+    **{kind: {**_TEXT, BREAKPOINT: None} for kind in _TEXTS},
+    "image_url": dict.fromkeys(("type", "image_url", BREAKPOINT)),
+    "file": dict.fromkeys(("type", "file", BREAKPOINT)),
 }
 
 
@@ -69,15 +70,19 @@ def lost_in_responses(request: Request) -> Iterator[str]:
     yield from (name for name in _NOT_AT_RESPONSES if is_set(name, chat.get(name)))
     yield from _tools(chat, _RESPONSES_TOOL)
     yield from _messages(chat["messages"], _RESPONSES_PARTS)
-    if any(message.get(CACHE_MARK) for message in chat["messages"]):
-        yield CACHE_MARK
+    for message in chat["messages"]:
+        if message.get(CACHE_MARK):
+            yield CACHE_MARK
+        parts = objects_in(message.get("content")) if message["role"] == "assistant" else ()
+        if any(part.get(BREAKPOINT) for part in parts):
+            yield f"messages.{BREAKPOINT}"  # only parts of the input can have it
 
 
 def _thinking(asked: Body, body: Body, effort: str) -> Iterator[str]:
     """The fields that asked for thinking, if ``body`` does not."""
     if "thinking" in body:
         return
-    if (asked.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
+    if (asked.get("thinking") or {}).get("type") in THINKING:
         yield "thinking"
     if is_set(effort, asked.get(effort)):
         yield effort

@@ -51,6 +51,8 @@ _NOT_COPIED = frozenset(
         "function_call", "stream", "stream_options", "store", "metadata", CACHE_MARK,
     }
 )  # fmt: skip
+# Marks the end of what may be cached, in a part of chat and in one of the input in Responses.
+BREAKPOINT = "prompt_cache_breakpoint"
 _LEAST = 16
 _FORMAT = ("name", "schema", "strict", "description")
 _FUNCTION = ("name", "description", "parameters")
@@ -163,6 +165,13 @@ def _content(content: object, role: str) -> Any:
 
 
 def _part(part: Mapping[str, Any], text: str) -> dict[str, Any]:
+    found = _translated(part, text)
+    if part.get(BREAKPOINT) and found["type"].startswith("input_"):
+        found[BREAKPOINT] = part[BREAKPOINT]
+    return found
+
+
+def _translated(part: Mapping[str, Any], text: str) -> dict[str, Any]:
     kind = part.get("type")
     if kind in ("text", "input_text", "output_text"):
         return {"type": text, "text": part.get("text") or ""}

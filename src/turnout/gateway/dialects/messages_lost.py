@@ -7,10 +7,10 @@ of other models. Source: platform.claude.com/docs/en/api/messages.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from turnout.core.effort import THINKING
 from turnout.core.hosted import is_hosted_block
 from turnout.core.lost_fields import CACHE_MARK, HandledFields, lost_fields, objects_in
 from turnout.gateway.dialects.messages_read import SAME
-from turnout.gateway.dialects.messages_words import THINKING
 
 _HANDLED: HandledFields = {
     **dict.fromkeys(
@@ -27,6 +27,7 @@ _HANDLED: HandledFields = {
 _TOOL = dict.fromkeys(
     ("type", "name", "description", "input_schema", "strict", CACHE_MARK, "defer_loading")
 )
+_MESSAGE = dict.fromkeys(("role", "content"))
 # The fields of blocks by type. Other blocks pass unchanged, or are a model's thoughts.
 _BLOCKS: Mapping[str, HandledFields] = {
     kind: dict.fromkeys(("type", *fields))
@@ -52,6 +53,7 @@ def lost_in_chat(payload: Mapping[str, Any]) -> Iterator[str]:
     for block in objects_in(payload.get("system")):
         yield from _block(block)
     for message in objects_in(payload.get("messages")):
+        yield from lost_fields(message, _MESSAGE, "messages.")
         for block in objects_in(message.get("content")):
             if is_hosted_block(message, block):
                 yield f"messages.{block.get('type')}"
@@ -63,6 +65,7 @@ def _block(block: Mapping[str, Any]) -> Iterator[str]:
     handled = _BLOCKS.get(str(block.get("type")))
     if handled is not None:
         yield from lost_fields(block, handled, "messages.")
-    if block.get("type") == "tool_result":
-        for inner in objects_in(block.get("content")):
-            yield from _block(inner)
+    source = block.get("source")
+    holder = source if isinstance(source, Mapping) else block  # a document's blocks are in it
+    for inner in objects_in(holder.get("content")):
+        yield from _block(inner)

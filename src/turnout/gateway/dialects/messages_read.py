@@ -96,16 +96,17 @@ def _messages(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _message(message: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    content = message.get("content")
+    content, role = message.get("content"), message["role"]
     if isinstance(content, str):
-        yield {"role": message["role"], "content": content}
+        yield {"role": role, "content": content}
         return
+    if content is None and role == "system":
+        return  # it only changes settings, which other APIs cannot do here
     if not isinstance(content, list):
         raise InvalidRequest(
             f"{where}.content must be text or a list of blocks", field=f"{where}.content"
         )
     blocks = [mapping(block, f"{where}.content") for block in content]
-    role = message["role"]
     yield from (_assistant(blocks) if role == "assistant" else _user(role, blocks, where))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from turnout.core import Body, Usage
+from turnout.core.effort import THINKING
 from turnout.gateway.dialects.chat import first_choice
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.problem import Problem
@@ -31,7 +32,6 @@ _STOP_REASONS = {
     "content_filter": "refusal",
 }
 THREAD = "thread"  # names a conversation that the server keeps
-THINKING = ("enabled", "adaptive")
 
 
 def ending(

@@ -8,6 +8,7 @@ Source: platform.openai.com/docs/api-reference/responses/create.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from turnout.core.hosted import tool_lists
 from turnout.core.lost_fields import HandledFields, lost_fields, objects_in
 from turnout.gateway.dialects.responses_read import LOGPROBS, SAME
 
@@ -31,6 +32,14 @@ _TOOLS: Mapping[str, HandledFields] = {
         ("type", "name", "description", "parameters", "strict", "defer_loading")
     ),
     "custom": dict.fromkeys(("type", "name", "description", "format", "defer_loading")),
+    "namespace": dict.fromkeys(("type", "name", "tools")),
+}
+# The fields of parts by type.
+_PARTS: Mapping[str, HandledFields] = {
+    "input_text": dict.fromkeys(("type", "text")),
+    "input_image": dict.fromkeys(("type", "image_url", "file_id", "detail")),
+    "input_file": dict.fromkeys(("type", "file_data", "file_url", "file_id", "filename")),
+    "input_audio": dict.fromkeys(("type", "input_audio")),
 }
 
 
@@ -42,9 +51,17 @@ def lost_in_chat(payload: Mapping[str, Any]) -> Iterator[str]:
         yield "include"
     if payload.get("top_logprobs") and LOGPROBS not in include:
         yield "top_logprobs"
-    for tool in objects_in(payload.get("tools")):
-        inner = objects_in(tool.get("tools")) if tool.get("type") == "namespace" else [tool]
-        for one in inner:
-            handled = _TOOLS.get(str(one.get("type")))
-            if handled is not None:
-                yield from lost_fields(one, handled, "tools.")
+    for _, tools in tool_lists(payload):
+        for tool in objects_in(tools):
+            for one in (tool, *objects_in(tool.get("tools"))):
+                yield from _lost(one, _TOOLS, "tools.")
+    for item in objects_in(payload.get("input")):
+        for part in (*objects_in(item.get("content")), *objects_in(item.get("output"))):
+            yield from _lost(part, _PARTS, "input.")
+
+
+def _lost(one: Mapping[str, Any], fields: Mapping[str, HandledFields], where: str) -> Iterator[str]:
+    """The lost fields of a tool or a part; none if its type is not in ``fields``."""
+    handled = fields.get(str(one.get("type")))
+    if handled is not None:
+        yield from lost_fields(one, handled, where)

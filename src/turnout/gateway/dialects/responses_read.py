@@ -13,12 +13,11 @@ from typing import Any
 import orjson
 
 from turnout.core import InvalidRequest
-from turnout.core.hosted import hosted_tools
+from turnout.core.hosted import FOUND, hosted_tools
 from turnout.core.request import parts_of
 from turnout.gateway.dialects.reading import mapping, objects, results_after_calls
 from turnout.gateway.dialects.responses_custom import KIND, arguments_of
 from turnout.gateway.dialects.responses_tools import (
-    FOUND,
     SEARCH,
     found_text,
     function_name,

@@ -15,14 +15,12 @@ import orjson
 from msgspec import Struct
 
 from turnout.core import InvalidRequest
-from turnout.core.lost_fields import objects_in
+from turnout.core.hosted import FOUND, tool_lists
 from turnout.gateway.dialects.reading import mapping, objects
 from turnout.gateway.dialects.responses_custom import KIND, function_of
 from turnout.gateway.dialects.tool_names import short
 
-SEARCH, FOUND = "tool_search", "tool_search_output"
-# Input items that hold tools: the result of a tool search, and a list that a client put there.
-_WITH_TOOLS = frozenset({FOUND, "additional_tools"})
+SEARCH = "tool_search"
 _SAME = ("description", "parameters", "strict")
 
 Item = Mapping[str, Any]
@@ -39,15 +37,16 @@ class Offered(Struct, frozen=True, kw_only=True):
 
 def offered(payload: Item | None) -> dict[str, Offered]:
     """The tools of a request by function name. Raises InvalidRequest."""
-    payload = payload or {}
     found: dict[str, Offered] = {}
-    for tool in _tools(objects(payload.get("tools"), "tools")):
+    (where, own), *others = tool_lists(payload or {})
+    for tool in _tools(objects(own, where)):
         name = tool.function["name"]
         if name in found:
             raise InvalidRequest(f"two tools are called {name!r}; rename one", field="tools")
         found[name] = tool
-    for tool in _tools(_tools_in_input(payload.get("input"))):
-        found.setdefault(tool.function["name"], tool)
+    for where, tools in others:
+        for tool in _tools(objects(tools, where)):
+            found.setdefault(tool.function["name"], tool)
     return found
 
 
@@ -71,15 +70,6 @@ def search_of(arguments: str) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         value = arguments
     return value if isinstance(value, dict) else {"query": value}
-
-
-def _tools_in_input(items: object) -> list[Item]:
-    return [
-        tool
-        for item in objects_in(items)
-        if item.get("type") in _WITH_TOOLS
-        for tool in objects(item.get("tools"), f"{item['type']}.tools")
-    ]
 
 
 def _tools(tools: list[Item], namespace: str | None = None) -> Iterator[Offered]:
