@@ -23,7 +23,7 @@ from turnout.runtime.classifier_setup import LabelModel, classifier_of, label_mo
 from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.lateness import Lateness
 from turnout.runtime.means import Means
-from turnout.runtime.policy_setup import knobs_of, policy_of, verifier_of
+from turnout.runtime.policy_setup import knobs_of, main_policy, policy_of, verifier_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ def _rulebook(
     parts = [digest(config), classifier.ref.digest, *([success.digest] if success else [])]
     return Rulebook(
         catalog=catalog,
-        policy=policy_of(config, catalog, config.policy.name, success),
+        policy=main_policy(config, catalog, success),
         policies={
             name: policy_of(config, catalog, name, success)
             for name in ("cheapest", "strongest", "random")
