@@ -149,12 +149,14 @@ def test_what_cannot_be_added_is_one_line(
         (("new", "--outcomes", str(unset)), "left out 12 probes without a score"),
         (("new", "--prior", "0.5", "--price", "cheap"), "give IN:OUT"),
         (("new", "--prior", "0.5", "--price", "1:nan"), "give IN:OUT"),
+        (("new", "--prior", "0.5", "--price", "3e-7:1"), "looks like that of one token"),
         (("new", "--prior", "0.5", "--cost", "inf"), "give mean USD a call"),
         ((" ", "--prior", "0.5"), "the model's name is empty"),
     ]
     odd = {
         '{"prompt": "x", "score": 1, "model": "other"}': "a result of 'other', not of 'new'",
         '{"prompt": "x", "score": 1, "cost_usd": -1}': "cost_usd is -1; use a number of at least 0",
+        '{"prompt": "x", "score": 1, "cost_usd": "$2"}': "cost_usd is '$2'; use a number",
         '{"id": "x", "score": 1}': "no prompt; keep each probe's query",
         '{"prompt": "x", "score": 2}': "score is 2; use 0 to 1",
         '{"prompt": "x"}': "no score; give score, passed, rating, judge",
@@ -174,11 +176,12 @@ def test_what_cannot_be_added_is_one_line(
 def test_what_a_result_does_not_count_is_unknown(
     bundle: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Zero tokens and a cost of NaN, under the names that an outcome table takes."""
+    """Zero tokens and a cost of NaN, under the names that a table takes; a number may be text."""
     counted = {"in_tokens": 200, "out_tokens": 50}
     told: list[dict[str, object]] = [{}, counted, {"in_tokens": 0, "out_tokens": 0}]
     rows = [{**prompt, "score": n % 2} for n, prompt in enumerate(prompts(12))]
-    for name, cost, expected in (("first", np.nan, 250e-6), ("second", 0.5, 0.5)):
+    costs = {"first": (np.nan, 250e-6), "second": (0.5, 0.5), "third": ("0.25", 0.25)}
+    for name, (cost, expected) in costs.items():
         source = tmp_path / f"{name}.jsonl"
         lines = [{**row, **told[n % 3], "cost_usd": cost} for n, row in enumerate(rows)]
         source.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -45,6 +45,10 @@ MODEL = "models:\n  fast: {model: m, price: unknown}\ndefault: fast\n"
         (MODEL + "classifier: llm\n", "kind llm needs model"),
         (MODEL + "safety: {threshold: 2}\n", "line 4: safety.threshold: 2: input should be less"),
         ("models:\n  f: {model: m, price: {input: -1, output: 1}}\ndefault: f\n", "line 2: models"),
+        (
+            "models:\n  f: {model: m, price: {input: 3e-7, output: 0}}\ndefault: f\n",
+            "line 2: models.f.price.input: '3e-7': looks like the price of one token; give that of",
+        ),
         ("models:\n  f: {model: m, price: free}\ndefault: f\n", "models.f.price: 'free'"),
         (MODEL + "providers: {p: {api_key: '${NOPE}'}}\n", "line 4: providers.p.api_key: envir"),
         (

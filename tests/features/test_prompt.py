@@ -17,6 +17,12 @@ def test_the_last_words_count_where_a_turn_has_none(part: dict[str, object]) -> 
     assert row_text({"messages": messages}).text == "Add 2 and 3."
 
 
+def test_messages_may_be_the_prompt() -> None:
+    """As data sets of chats have them; a list of anything else is read as it is written."""
+    assert row_text({"prompt": [ASKED, ANSWER]}) == row_text({"messages": [ASKED, ANSWER]})
+    assert row_text({"prompt": ["a", 1]}).text == '["a", 1]'
+
+
 def test_without_a_users_words_everything_counts() -> None:
     """Whoever said it."""
     assert row_text({"messages": [{"role": "system", "content": "Add."}, ANSWER]}).text == (

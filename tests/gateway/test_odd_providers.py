@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.gateway.world import chat, messages, world
+from tests.runtime.world import config
+from turnout import Router
+from turnout.testing import FaultyUpstream
 
 NAME = "acme/c\0der\r\nset-cookie: ours=1"
 
@@ -68,6 +71,19 @@ def test_a_models_name_makes_no_header_of_its_own() -> None:
         assert "set-cookie" not in answer.headers
         assert answer.headers["x-turnout-model"] == "acme/c?der?set-cookie: ours=1"
         assert answer.json()["model"] == NAME
+
+
+def test_the_text_of_an_answer_in_parts_is_text() -> None:
+    """Without the thoughts, which the body still has."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Japan?"}]}
+    parts = [thought, {"type": "text", "text": "To"}, {"type": "text", "text": "kyo"}]
+    with provider({"content": parts}) as base_url, FaultyUpstream() as upstream:
+        settings = config(upstream)
+        settings["providers"]["acme"]["base_url"] = base_url
+        with Router.from_config(settings, environ={}) as router:
+            reply = router.chat("What is the capital of Japan?")
+    assert reply.text == "Tokyo"
+    assert reply.body["choices"][0]["message"]["content"] == parts
 
 
 def test_a_refusal_that_nobody_counted_is_counted() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.cli.run import run
 from tests.success.worlds import MODELS, trained_predictor, write_table
@@ -13,6 +14,7 @@ from turnout.classifiers.success import open_bundle
 from turnout.core import Request
 from turnout.evaluation.table_files import read_table
 from turnout.ledger.records import pack, unpack
+from turnout.testing import serving
 from turnout.training.bundle import write_bundle
 
 SUM = "Calculate the total of 12, 400, 93, 777, 51, 38, 640, 215 and then divide it by 9."
@@ -205,6 +207,30 @@ def test_an_unmeasured_quality_is_refused(
         Router.from_file(file)
     file.write_text(file.read_text().replace("price:", "quality: 0.9, price:", 1))
     Router.from_file(file).close()
+
+
+def test_a_model_under_another_name_is_named(
+    config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It would never be chosen: start, list and decision say so, unless it has a quality."""
+    file, text = tmp_path / "turnout.yaml", config.read_text()
+    with Router.from_file(config) as router:
+        assert router.parts.unknown_qualities is None
+        assert "unknown" not in router.route(NAME).explain()
+    file.write_text(text.replace("model: large", "model: acme/large"))
+    with Router.from_file(file) as router:
+        assert "acme/large: expected cost" in router.route(NAME).explain()
+        assert "P(success) unknown" in router.route(NAME).explain()
+    ran = run(capfd, "models", "--config", str(file))
+    assert "never right: acme/large; " in ran.err
+    assert "knows small, coder, large; name models as it does" in ran.err
+    with serving(yaml.safe_load(file.read_text())) as served:
+        assert "never right: acme/large; " in served.log()
+    file.write_text(
+        file.read_text().replace("model: acme/large", "quality: 0.9, model: acme/large")
+    )
+    with Router.from_file(file) as router:
+        assert router.parts.unknown_qualities is None
 
 
 def test_a_missing_bundle_names_the_command_that_makes_it(config: Path, tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from tests.success.worlds import MODELS, write_table
+from turnout.classifiers.success.predictor import prompt_hashes
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
+from turnout.features.prompt import row_text
 from turnout.training.crossfit import row_folds
+from turnout.training.inner_folds import random_folds
 
 
 def test_shared_format_is_read_with_costs(tmp_path: Path) -> None:
@@ -419,6 +422,7 @@ def test_an_impossible_cost_in_arrays_is_named(tmp_path: Path, wrong: float) -> 
         ({"small": [1]}, "price of small is [1]; write [in, out]"),
         ({"small": [1, -2]}, "price of small is [1, -2]; write [in, out]"),
         ({"small": [1, float("nan")]}, "price of small is [1, nan]; write [in, out]"),
+        ({"small": [1e-7, 4e-7]}, "price of small, [1e-07, 4e-07], looks like that of one token"),
         ([1, 2], "price_per_mtok is no object"),
     ],
 )
@@ -504,6 +508,35 @@ def test_parquet_is_read_however_it_was_written(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"prompt": [b"\xff"]}), tmp_path / "odd.parquet")
     with pytest.raises(ConfigError, match=r"odd\.parquet: "):
         read_table(tmp_path / "odd.parquet")
+
+
+def test_other_columns_of_parquet_are_not_read(tmp_path: Path) -> None:
+    """Pictures, embeddings, two columns of one name: named in the one note, whatever they hold."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pa.Table.from_pylist(OUTCOMES)
+    others = {"photo": [b"\xff\xfe"], "vector": [[0.1, 0.2]], "note": ["x"]}
+    for name, value in [*others.items(), ("note", ["y"])]:
+        table = table.append_column(name, pa.array(value * len(OUTCOMES)))
+    parquet.write_table(table, tmp_path / "t.parquet")
+    _write_rows(tmp_path / "plain.parquet", OUTCOMES)
+    found, plain = read_table(tmp_path / "t.parquet"), read_table(tmp_path / "plain.parquet")
+    assert found.notes == ("ignored columns: note, photo, vector",)
+    assert found.prompts == plain.prompts
+    assert np.array_equal(found.score, plain.score)
+
+
+def test_half_an_emoji_has_a_place_in_the_folds(tmp_path: Path) -> None:
+    """A log may cut a text off there: it is learned from, and known again."""
+    rows = [{**row, "prompt": f"{row['prompt']} \ud83d"} for row in OUTCOMES]
+    _write_rows(tmp_path / "t.jsonl", rows)
+    table = read_table(tmp_path / "t.jsonl")
+    prompts = [row_text(row) for row in table.prompts]
+    assert len(set(prompt_hashes(prompts).tolist())) == len(set(prompts))
+    assert set(row_folds(table).tolist()) == set(range(5))
+    tested = [set(test.tolist()) for _, test in random_folds([p.text for p in prompts], seed=0)]
+    assert set().union(*tested) == set(range(len(prompts)))
 
 
 def _write_rows(path: Path, rows: list[dict[str, object]]) -> None:

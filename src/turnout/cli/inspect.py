@@ -27,7 +27,9 @@ def models(
         deployments = list(r.parts.catalog.deployments.values())
         states = r.standings() if check else r.without_key()
         rows = [_model(r, d, states.get(d.id, "ready")) for d in deployments]
-        line = stand_in_notice(r)
+        line, problem = stand_in_notice(r), r.parts.unknown_qualities
+    if problem is not None:
+        err.print(f"turnout: {problem}")
     if json:
         print_json(rows)
         return

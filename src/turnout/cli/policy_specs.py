@@ -40,7 +40,7 @@ def policy_of(
         "cheapest_above_quality": lambda: _above_quality(value, bundle),
         "utility": lambda: _utility(value),
         "weighted": lambda: _weighted(value, table),
-        "cascade": lambda: Cascade(steps=int(_number(value or "3", least=1, most=10))),
+        "cascade": lambda: Cascade(steps=_steps(value or "3")),
         "fixed": lambda: Fixed(deployment=table.columns([value]).models[0]),
     }
     has_stray_value = bool(value) and name in {"cheapest", "random", "strongest"}
@@ -51,7 +51,7 @@ def policy_of(
     except ValueError:
         raise ConfigError(
             f"--policy {spec!r}: {value!r} is not valid: shares and margins are numbers "
-            "from 0 to 1, steps from 1 to 10, all others at least 0"
+            "from 0 to 1, steps whole ones from 1 to 10, all others at least 0"
         ) from None
 
 
@@ -61,6 +61,11 @@ def _number(text: str, *, least: float = 0.0, most: float = math.inf) -> float:
     if not least <= value <= most or math.isinf(value):
         raise ValueError(text)
     return value
+
+
+def _steps(text: str) -> int:
+    """The whole number from 1 to 10. Raises ValueError."""
+    return int(_number(str(int(text)), least=1, most=10))
 
 
 def _above_quality(value: str, bundle: "Bundle | None") -> Policy:

@@ -16,6 +16,7 @@ from turnout.cli.jsonl import json_line
 from turnout.cli.options import refuse_given
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
+from turnout.core.money import is_per_token
 from turnout.core.nearest import did_you_mean
 from turnout.core.plural import many
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _MIN_MODELS = 2  # so few models leave something to choose between
 # What a result may count, by either of its names in an outcome table.
 _TOKENS = (("input_tokens", "in_tokens"), ("output_tokens", "out_tokens"))
+_AMOUNTS = ("cost_usd", *chain(*_TOKENS))
 
 
 def probe(
@@ -122,6 +124,8 @@ def _price(text: str) -> tuple[float, float]:
         low = high = -1.0
     if not all(0 <= usd < inf for usd in (low, high)):
         raise ConfigError(f"--price {text!r}: give IN:OUT in USD per million tokens, as in 0.3:1.2")
+    if is_per_token(low) or is_per_token(high):
+        raise ConfigError(f"--price {text}: looks like that of one token; give it for a million")
     return low, high
 
 
@@ -240,7 +244,7 @@ def _numbers(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 def _read(path: Path, model: str) -> list[dict[str, Any]]:
     """The results, each with its score in 0..1; those without one are left out, with a note."""
     from turnout.evaluation.row_files import rows_by_line
-    from turnout.evaluation.table_rows import score_in
+    from turnout.evaluation.table_rows import amount_in, score_in
 
     rows, unscored = [], 0
     for number, row in rows_by_line(path):
@@ -248,10 +252,12 @@ def _read(path: Path, model: str) -> list[dict[str, Any]]:
         if problem := _row_problem(row, model):
             raise ConfigError(f"{where}: {problem}")
         score = score_in(where, row)
+        told = {name: row[name] for name in _AMOUNTS if row.get(name) is not None}
+        amounts = {name: amount_in(where, name, value) for name, value in told.items()}
         if score is None:
             unscored += 1
         else:
-            rows.append({**row, "score": score})
+            rows.append({**row, **amounts, "score": score})
     if unscored:
         err.print(f"turnout: {path}: left out {many(unscored, 'probe')} without a score")
     if len(rows) < 10:
@@ -268,10 +274,6 @@ def _row_problem(row: Mapping[str, Any], model: str) -> str:
         return f"a result of {row['model']!r}, not of {model!r}; give the results of one model"
     if not row_text(row).text:
         return "no prompt; keep each probe's query, prompt or messages beside its score"
-    for name in ("cost_usd", *chain(*_TOKENS)):
-        value = row.get(name)
-        if isinstance(value, int | float) and (value < 0 or value == inf):
-            return f"{name} is {value!r}; use a number of at least 0"
     return ""
 
 

@@ -18,11 +18,23 @@ from pydantic import (
     field_validator,
 )
 
+from turnout.core.money import is_per_token
+
 Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-UsdPerMtok = Annotated[Decimal, Field(ge=0, le=10**6, allow_inf_nan=False)]
+
+
+def _check_per_mtok(usd: Decimal) -> Decimal:
+    if is_per_token(usd):
+        raise ValueError("looks like the price of one token; give that of a million")
+    return usd
+
+
+UsdPerMtok = Annotated[
+    Decimal, Field(ge=0, le=10**6, allow_inf_nan=False), AfterValidator(_check_per_mtok)
+]
 
 
 def _hours_of_clock(value: object) -> object:

@@ -139,7 +139,8 @@ class Decision(Struct, frozen=True, kw_only=True):
             lines.append(f"unsafe score {self.prediction.unsafe:.4f}")
         if self.prediction.label_failure:
             lines.append(f"label classifier: {self.prediction.label_failure}")
-        lines += [_candidate_line(c) for c in self.candidates]
+        likely = any(c.quality is not None for c in self.candidates)
+        lines += [_candidate_line(c, likely=likely) for c in self.candidates]
         lines += [f"route {r.ordinal}: {r.model} ({r.role})" for r in self.routes]
         return "\n".join(lines)
 
@@ -172,13 +173,15 @@ def _candidate_dict(candidate: Candidate) -> dict[str, Any]:
     return {**structs.asdict(candidate), "excluded": None if excluded is None else str(excluded)}
 
 
-def _candidate_line(candidate: Candidate) -> str:
+def _candidate_line(candidate: Candidate, *, likely: bool) -> str:
+    """The candidate in words, with its P(success) if that of any candidate is known."""
     if candidate.excluded:
         return f"  {candidate.model}: excluded, {candidate.excluded}"
     cost = format_usd(candidate.cost_pico_usd) + _cache_notes(candidate)
-    likely = "" if candidate.quality is None else f", P(success) {candidate.quality:.2f}"
+    quality = "unknown" if candidate.quality is None else f"{candidate.quality:.2f}"
+    success = f", P(success) {quality}" if likely else ""
     note = f", {candidate.reason}" if candidate.reason else ""
-    return f"  {candidate.model}: expected cost {cost}{likely}{note}"
+    return f"  {candidate.model}: expected cost {cost}{success}{note}"
 
 
 def _cache_notes(candidate: Candidate) -> str:

@@ -8,6 +8,8 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
 PICO_PER_USD = 10**12
 _TOKENS_PER_MTOK = 10**6
+# A thirtieth of the lowest price of a model, and what a single token of the dearest ones costs.
+_LEAST_USD_PER_MTOK = 1e-4
 
 
 def pico_from_usd(usd: Decimal | str | int) -> int:
@@ -25,6 +27,11 @@ def pico_from_usd(usd: Decimal | str | int) -> int:
 def pico_per_token(usd_per_mtok: Decimal | str | int) -> int:
     """Pico-dollars a token for a price in USD per million tokens, rounded up."""
     return -(-pico_from_usd(usd_per_mtok) // _TOKENS_PER_MTOK)
+
+
+def is_per_token(usd_per_mtok: Decimal | float) -> bool:
+    """Whether the price is so low that it is that of one token instead of a million; 0 is free."""
+    return 0 < usd_per_mtok < _LEAST_USD_PER_MTOK
 
 
 def usd_from_pico(pico_usd: int) -> Decimal:

@@ -26,6 +26,8 @@ class Delta(Struct, frozen=True, kw_only=True):
 
     ``hosted`` is the type of an item that a hosted tool made, or the name of a field that holds
     something other than text (``audio``); the chunk's ``raw`` has the item or field itself.
+    ``sources`` are the pages that the choice's text cites: ``url``, ``title``, and the place in the
+    text from ``start_index`` to ``end_index``.
     """
 
     choice: int = 0
@@ -35,6 +37,7 @@ class Delta(Struct, frozen=True, kw_only=True):
     signature: str = ""
     hosted: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
+    sources: tuple[Mapping[str, Any], ...] = ()
     finish_reason: str | None = None
 
     @property

@@ -9,7 +9,7 @@ import gzip
 import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import BufferedReader
 from pathlib import Path
@@ -82,16 +82,20 @@ def _without_byte_order_mark(file: BinaryIO) -> BinaryIO:
     return file
 
 
-def read_parquet(path: Path) -> list[dict[str, Any]]:
+def read_parquet(path: Path, columns: Collection[str]) -> list[dict[str, Any]]:
     """The rows of a ``.parquet`` file, in order: bytes as text, maps as objects.
 
+    Other columns than these, which may hold anything and a lot of it, are not read: they are None.
     Raises ConfigError.
     """
     with requiring_extra("parquet", "reading Parquet needs pyarrow"):
         from pyarrow import parquet, types
     try:
-        table = _bytes_as_text(parquet.read_table(path))
-        rows: list[dict[str, Any]] = table.to_pylist()
+        file = parquet.ParquetDataset(path)
+        unread = {name: None for name in file.schema.names if name not in columns}
+        wanted = [name for name in file.schema.names if name in columns]
+        table = _bytes_as_text(file.read(columns=wanted))
+        rows = [{**unread, **row} for row in table.to_pylist()]
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: cannot be read (No such file or directory)") from error
     except (OSError, ValueError) as error:

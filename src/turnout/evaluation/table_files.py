@@ -11,7 +11,7 @@ from turnout.evaluation.row_files import read_parquet, rows_by_line
 from turnout.evaluation.table_arrays import read_arrays
 from turnout.evaluation.table_checks import checked_table, join_halves
 from turnout.evaluation.table_prices import with_prices
-from turnout.evaluation.table_rows import table_of
+from turnout.evaluation.table_rows import COLUMNS, table_of
 
 
 def read_table(path: str | Path) -> OutcomeTable:
@@ -26,7 +26,7 @@ def read_table(path: str | Path) -> OutcomeTable:
     if Path(f"{path}.npz").is_file():
         table, prefix = join_halves(read_arrays(path)), str(path)
     elif path.suffix == ".parquet":
-        rows = ((f"row {n}", row) for n, row in enumerate(read_parquet(path), 1))
+        rows = ((f"row {n}", row) for n, row in enumerate(read_parquet(path, COLUMNS), 1))
         table, prefix = table_of(path.stem, rows), str(path.with_suffix(""))
     elif path.name.endswith((".jsonl", ".jsonl.gz")):
         rows = ((f"line {n}", row) for n, row in rows_by_line(path))

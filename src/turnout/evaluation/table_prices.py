@@ -5,6 +5,7 @@ problem is a ConfigError that names the file and the fix.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from turnout.core import ConfigError
+from turnout.core.money import is_per_token
+from turnout.core.plural import some_of
 from turnout.evaluation.outcome_table import OutcomeTable
 
 
@@ -21,7 +24,7 @@ def with_prices(table: OutcomeTable, path: Path) -> OutcomeTable:
     A cost is made of a cell's tokens where the table tells both counts and no cost of its own.
     """
     prices = _prices(path)
-    table = replace(table, prices=prices)
+    table = replace(table, prices=prices, notes=(*table.notes, *_stray_notes(table, prices)))
     if not prices or table.input_tokens is None or table.output_tokens is None:
         return table
     nothing = (np.nan, np.nan)
@@ -30,6 +33,16 @@ def with_prices(table: OutcomeTable, path: Path) -> OutcomeTable:
     if table.cost_usd is not None:
         cost = np.where(np.isnan(table.cost_usd), cost, table.cost_usd)
     return replace(table, cost_usd=cost)
+
+
+def _stray_notes(table: OutcomeTable, prices: Mapping[str, object]) -> list[str]:
+    """Says if there are prices of other models than the table's, and none of some that it has."""
+    stray = [model for model in prices if model not in table.models]
+    unpriced = [model for model in table.models if model not in prices]
+    if not (stray and unpriced):
+        return []
+    named = f"prices of {some_of(stray)}, which the table does not have"
+    return [f"{named}, and none of {some_of(unpriced)}: name models as the table does"]
 
 
 def _prices(path: Path) -> dict[str, tuple[float, float]]:
@@ -58,5 +71,10 @@ def _price(path: Path, model: str, price: Any) -> tuple[float, float]:
     if not all(0 <= usd < np.inf for usd in (read, written)):
         raise ConfigError(
             f"{path}: the price of {model} is {price!r}; write [in, out] in USD per million tokens"
+        )
+    if is_per_token(read) or is_per_token(written):
+        raise ConfigError(
+            f"{path}: the price of {model}, {price!r}, looks like that of one token; write it for "
+            "a million"
         )
     return read, written

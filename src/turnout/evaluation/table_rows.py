@@ -30,6 +30,8 @@ _PROMPT_FIELDS = {"prompt", "query", "messages"}
 _SHORT_NAMES = {"input_tokens": "in_tokens", "output_tokens": "out_tokens"}
 _OUTCOME_FIELDS = {"model", "score", *CELLS, *_SCALES, *_SHORT_NAMES.values()}
 _COMPARISON_FIELDS = {"model_a", "model_b", "winner"}
+# All that is read of a row.
+COLUMNS = {*FIELDS, *_OUTCOME_FIELDS, *_COMPARISON_FIELDS}
 # The score of both models in a comparison that none of them won.
 _TIES = {"tie": 0.5, "tie (bothbad)": 0.0}
 
@@ -98,7 +100,7 @@ class _Builder:
         """One outcome."""
         key = self.add_row(where, row)
         self._add_model(where, model)
-        self.extra |= set(row) - set(FIELDS) - _OUTCOME_FIELDS - _COMPARISON_FIELDS
+        self.extra |= set(row) - COLUMNS
         for name, value in values.items():
             if value is None:
                 continue
@@ -108,9 +110,7 @@ class _Builder:
                     f"{where}: duplicate outcome of {model} for id {key!r}; give every prompt its "
                     "own id and each model one outcome"
                 )
-            cells[key, str(model)] = _number(where, name, value)
-            if name in CELLS and cells[key, str(model)] < 0:
-                raise ConfigError(f"{where}: {name} is {value!r}; use a number of at least 0")
+            cells[key, str(model)] = amount_in(where, name, value) if name in CELLS else value
 
     def _add_model(self, where: str, model: Any) -> None:
         """Adds a column for the model if there is none."""
@@ -154,6 +154,14 @@ def score_in(where: str, row: Mapping[str, Any]) -> float | None:
     """
     score = _scaled(where, *_scale_and_value(where, row))
     return None if score is None or np.isnan(score) else score
+
+
+def amount_in(where: str, name: str, value: Any) -> float:
+    """A count, a cost or a time as a number of at least 0; NaN is unknown. Raises ConfigError."""
+    number = _number(where, name, value)
+    if number < 0 or np.isinf(number):
+        raise ConfigError(f"{where}: {name} is {value!r}; use a number of at least 0")
+    return number
 
 
 def _scale_and_value(where: str, row: Mapping[str, Any]) -> tuple[str, Any]:

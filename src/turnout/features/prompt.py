@@ -5,7 +5,7 @@ never an id, a task name or a fold. This module does not know models.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from turnout.core import Request, strings, text_of
@@ -21,9 +21,9 @@ class PromptText(NamedTuple):
 def row_text(row: Mapping[str, Any]) -> PromptText:
     """What a predictor reads of a row of a table or a line of a file."""
     text = row.get("query") or row.get("prompt")
-    messages = row.get("messages")
-    if not text and isinstance(messages, list | tuple):
-        text = _user_text(messages)
+    # Data sets of chats often have the messages under "prompt".
+    if not text or _is_conversation(text):
+        text = _user_text(text or row.get("messages"))
     return PromptText(_as_text(text), _as_text(row.get("functions") or ""))
 
 
@@ -33,9 +33,16 @@ def prompt_text(request: Request) -> PromptText:
     return row_text({"messages": request.messages, "functions": tools})
 
 
-def _user_text(messages: Sequence[Any]) -> str:
-    """The user's last text, else all text of the conversation."""
-    messages_only = [m for m in messages if isinstance(m, Mapping)]
+def _is_conversation(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(
+        isinstance(item, Mapping) and "role" in item for item in value
+    )
+
+
+def _user_text(messages: Any) -> str:
+    """The user's last text, else all text of the conversation; empty if it is none."""
+    listed = messages if isinstance(messages, list | tuple) else ()
+    messages_only = [message for message in listed if isinstance(message, Mapping)]
     texts = [
         text
         for m in messages_only

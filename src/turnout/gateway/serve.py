@@ -144,7 +144,7 @@ async def _running(*coroutines: Coroutine[Any, Any, object]) -> AsyncIterator[No
 
 
 def _built_with_warning(build: Callable[[], Router]) -> Router:
-    """The router; logs a warning if a stand-in answers for its models."""
+    """The router; logs a warning if a stand-in answers, or a model's quality is not known."""
     router = build()
     stand_in = router.parts.means.stand_in
     if stand_in is not None:
@@ -153,6 +153,9 @@ def _built_with_warning(build: Callable[[], Router]) -> Router:
             "no API key found: the embedded model, often wrong, answers in place of all others",
             extra={"fields": {"model": stand_in.model, "set": sorted(filter(None, keys))}},
         )
+    problem = router.parts.unknown_qualities
+    if problem is not None:
+        _LOG.warning("models are not known to the policy", extra={"fields": {"problem": problem}})
     return router
 
 

@@ -5,13 +5,14 @@ marked; the parts of the answer keep their order.
 This module does not know bytes or streams.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.core.hosted import MODEL_BLOCKS, SERVER_TOOL
+from turnout.core.lost_fields import objects_in
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.fields import Malformed, any_text
 from turnout.providers.signatures import marked, marked_redacted
@@ -65,11 +66,14 @@ def _marked_blocks(blocks: Sequence[object], mark: str) -> Iterator[Mapping[str,
 
 
 def _deltas(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Delta]:
-    calls = 0
+    calls = text_length = 0
     for block in blocks:
         kind = block.get("type")
         if kind == "text":
-            yield Delta(text=any_text(block.get("text")))
+            text, start = any_text(block.get("text")), text_length
+            text_length += len(text)
+            sources = sources_of(objects_in(block.get("citations")), start, text_length)
+            yield Delta(text=text, sources=sources)
         elif kind == "thinking":
             signature = any_text(block.get("signature"))
             yield Delta(reasoning=any_text(block.get("thinking")), signature=signature)
@@ -80,6 +84,18 @@ def _deltas(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Delta]:
             calls += 1
         elif kind not in MODEL_BLOCKS:
             yield Delta(hosted=SERVER_TOOL)
+
+
+def sources_of(
+    citations: Iterable[Mapping[str, Any]], start: int, end: int
+) -> tuple[Mapping[str, Any], ...]:
+    """The pages in the citations of a block of text, which is at ``start`` to ``end``."""
+    place = {"start_index": start, "end_index": end}
+    return tuple(
+        {"url": one["url"], "title": one.get("title") or "", **place}
+        for one in citations
+        if one.get("url")
+    )
 
 
 def _end(payload: Mapping[str, Any]) -> Delta:

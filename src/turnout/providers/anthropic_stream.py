@@ -6,11 +6,13 @@ Source: platform.claude.com/docs/en/build-with-claude/streaming.
 This module does not know requests or transports.
 """
 
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta, Usage
 from turnout.core.hosted import MODEL_BLOCKS, SERVER_TOOL
-from turnout.providers.anthropic_answer import FINISH_REASONS, refusal_in
+from turnout.core.lost_fields import objects_in
+from turnout.providers.anthropic_answer import FINISH_REASONS, refusal_in, sources_of
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.errors import ErrorText, error_in
 from turnout.providers.fields import a_text, an_index, an_object, any_text
@@ -30,7 +32,8 @@ class AnthropicStreamDecoder(StreamDecoder):
         self._calls: dict[int, int] = {}  # a block's index: the call's number
         self._thought: dict[int, int] = {}  # a block's index: the length of its thought
         self._signed: set[int] = set()
-        self._text_length = 0
+        self._text_length = self._block_start = 0
+        self._cited: list[Mapping[str, Any]] = []  # citations of the block of text
         self._usage: list[object] = []
         self._stopped = False
 
@@ -79,6 +82,10 @@ class AnthropicStreamDecoder(StreamDecoder):
             return self._block(an_index(payload["index"]), an_object(payload["content_block"]))
         if payload.get("type") == "content_block_delta":
             return self._piece(payload)
+        if self._cited and payload.get("type") == "content_block_stop":
+            sources = sources_of(self._cited, self._block_start, self._text_length)
+            self._cited = []
+            return (Delta(sources=sources),) if sources else ()
         return ()
 
     def _block(self, index: int, block: dict[str, Any]) -> tuple[Delta, ...]:
@@ -88,6 +95,7 @@ class AnthropicStreamDecoder(StreamDecoder):
             return (Delta(signature=data),) if data else ()
         if block.get("type") not in MODEL_BLOCKS:
             return (_AT_WORK,)
+        self._block_start = self._text_length
         if block.get("type") != "tool_use":
             return (self._text(block["text"]),) if block.get("text") else ()
         place = self._calls[index] = len(self._calls)
@@ -115,6 +123,8 @@ class AnthropicStreamDecoder(StreamDecoder):
                 signature = a_text(delta.get("signature"))
                 delta["signature"] = marked(signature, self._mark, length, self._text_length)
             return (Delta(signature=a_text(delta.get("signature"))),)
+        if kind == "citations_delta":
+            self._cited += objects_in([delta.get("citation")])
         if kind != "input_json_delta":
             return ()
         if index not in self._calls:

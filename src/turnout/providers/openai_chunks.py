@@ -4,12 +4,13 @@ Invariant: a value of the wrong type raises, so that no answer is read in part.
 This module does not know bytes, errors or usage.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import orjson
 
 from turnout.core import Chunk, Delta, ToolCallDelta
+from turnout.core.lost_fields import objects_in
 from turnout.providers.fields import Malformed, an_index, an_object, any_text
 from turnout.providers.usage import openai_usage
 
@@ -49,12 +50,14 @@ def _delta(choice: object, place: int, part: Part) -> Delta:
     item = an_object(choice, "a choice")
     message = an_object(item.get(part) or {}, part)
     reasoning, calls = message.get("reasoning_content"), message.get("tool_calls")
+    cited = message.get("annotations")
     return Delta(
         choice=_index(item.get("index"), place),
         text=_content(message.get("content")),
         reasoning=any_text(reasoning or message.get("reasoning"), "reasoning"),
         refusal=any_text(message.get("refusal"), "refusal"),
         tool_calls=_tool_calls(calls) if calls else (),
+        sources=tuple(_sources(cited)) if cited else (),
         hosted=_other_content(message),
         finish_reason=_name(item.get("finish_reason"), "finish_reason"),
     )
@@ -68,6 +71,13 @@ def _other_content(message: Mapping[str, Any]) -> str:
     if isinstance(sound, dict) and (sound.get("data") or sound.get("transcript")):
         return _SOUND
     return next((name for name in _OTHERS if message.get(name)), "")
+
+
+def _sources(annotations: object) -> Iterator[Mapping[str, Any]]:
+    for annotation in objects_in(annotations):
+        page = annotation.get("url_citation")
+        if isinstance(page, Mapping):
+            yield page
 
 
 def _content(value: object) -> str:

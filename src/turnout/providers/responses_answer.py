@@ -11,6 +11,7 @@ from typing import Any
 
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.core.hosted import is_hosted
+from turnout.core.lost_fields import objects_in
 from turnout.providers.fields import Malformed, any_text
 from turnout.providers.responses_thoughts import (
     BETWEEN,
@@ -24,6 +25,7 @@ Item = Mapping[str, Any]
 
 # The field that holds what the model wrote in a call, by the call's type.
 CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+_PLACES = ("start_index", "end_index")
 
 
 def read_response(payload: object, mark: str) -> Chunk:
@@ -48,9 +50,11 @@ def _deltas(items: Sequence[Item], mark: str) -> Iterator[Delta]:
     for item in items:
         kind = item.get("type")
         if kind == "message":
-            text = paragraph(text_of(item), text_length)
+            said = text_of(item)
+            text = paragraph(said, text_length)
             text_length += len(text)
-            yield Delta(text=text, refusal=text_of(item, "refusal"))
+            sources = sources_of(item, text_length - len(said))
+            yield Delta(text=text, refusal=text_of(item, "refusal"), sources=tuple(sources))
         elif kind == "reasoning":
             thought = thought_of(item)
             signature = signature_of(item, mark, len(thought), text_length)
@@ -89,6 +93,19 @@ def text_of(item: Item, kind: str = "text") -> str:
     if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
         raise Malformed("a message's content is not a list of parts")
     return "".join(any_text(part.get(kind)) for part in parts)
+
+
+def sources_of(item: Item, start: int) -> Iterator[Mapping[str, Any]]:
+    """The pages that a message cites, in a text in which the message begins at ``start``."""
+    for part in objects_in(item.get("content")):
+        for cited in objects_in(part.get("annotations")):
+            if cited.get("type") == "url_citation":
+                yield {
+                    name: start + value if name in _PLACES and isinstance(value, int) else value
+                    for name, value in cited.items()
+                    if name != "type"
+                }
+        start += len(any_text(part.get("text")))
 
 
 def call_of(item: Item, place: int) -> ToolCallDelta:

@@ -22,6 +22,7 @@ from turnout.providers.responses_answer import (
     marked_response,
     output_of,
     paragraph,
+    sources_of,
     text_of,
 )
 from turnout.providers.responses_thoughts import BETWEEN, marked_item, signature_of, thought_of
@@ -54,6 +55,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._hosted: dict[int, str] = {}  # an item's index: the type of its hosted tool
         self._text_length = 0
         self._speaking: int | None = None  # the message whose text came last
+        self._start = 0  # where it begins in the whole text
 
     def _error(self, payload: Payload, event: Event) -> ErrorText | None:
         # Some servers name the event only in the SSE field.
@@ -133,7 +135,8 @@ class ResponsesStreamDecoder(StreamDecoder):
 
     def _text(self, text: str, index: int) -> Delta:
         if index != self._speaking:
-            text, self._speaking = paragraph(text, self._text_length), index
+            said, text = text, paragraph(text, self._text_length)
+            self._speaking, self._start = index, self._text_length + len(text) - len(said)
         self._text_length += len(text)
         return Delta(text=text)
 
@@ -158,6 +161,9 @@ class ResponsesStreamDecoder(StreamDecoder):
         kind, unread = item.get("type"), index not in self._in_pieces
         if kind == "message" and unread:
             found += [self._text(text_of(item), index), Delta(refusal=text_of(item, "refusal"))]
+        if kind == "message" and index == self._speaking:
+            sources = tuple(sources_of(item, self._start))
+            found += [Delta(sources=sources)] if sources else []
         elif kind in CALLS and unread:
             place = self._calls[index]
             whole = ToolCallDelta(index=place, arguments=call_of(item, place).arguments)

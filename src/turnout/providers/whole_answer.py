@@ -7,6 +7,11 @@ This module does not know where the chunks come from.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from turnout.core.request import parts_of
+
+# Fields of a message that grow with each piece: texts, and a list.
+_JOINED = ("content", "reasoning_content", "reasoning_signature", "refusal", "annotations")
+
 
 def whole_answer(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The ``chat.completion`` from the chunks of a stream, or the error object in them."""
@@ -31,11 +36,17 @@ def add(choice: dict[str, Any], piece: Mapping[str, Any]) -> None:
     """Adds a piece to a choice."""
     delta, message = piece.get("delta") or {}, choice["message"]
     choice["finish_reason"] = piece.get("finish_reason") or choice["finish_reason"]
-    for name in ("content", "reasoning_content", "refusal"):
-        if delta.get(name):
-            message[name] = (message.get(name) or "") + delta[name]
+    for name in _JOINED:
+        before, more = message.get(name), delta.get(name)
+        if more:
+            message[name] = _joined(before, more) if before else more
     for call in delta.get("tool_calls") or ():
         _add_call(message.setdefault("tool_calls", []), call)
+
+
+def _joined(before: Any, more: Any) -> Any:
+    """Two pieces of a field. Some models think in parts and then answer in texts."""
+    return before + more if type(before) is type(more) else parts_of(before) + parts_of(more)
 
 
 def _add_call(calls: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:

@@ -23,7 +23,13 @@ from turnout.runtime.classifier_setup import LabelModel, classifier_of, label_mo
 from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.lateness import Lateness
 from turnout.runtime.means import Means
-from turnout.runtime.policy_setup import knobs_of, main_policy, policy_of, verifier_of
+from turnout.runtime.policy_setup import (
+    knobs_of,
+    main_policy,
+    policy_of,
+    unknown_qualities,
+    verifier_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,11 @@ class Assembly:
     def all_means(self) -> list[Means]:
         """The means of answering, and those of embedding if there are any."""
         return [self.means] if self.embedding is None else [self.means, self.embedding]
+
+    @property
+    def unknown_qualities(self) -> str | None:
+        """Says which models the policy counts as never right; None if there are none."""
+        return unknown_qualities(self.config, self.catalog, self.success)
 
     def unavailable_now(self) -> Mapping[str, Exclusion]:
         """Deployments that cannot be called now, each with the reason."""

@@ -9,6 +9,7 @@ from turnout.catalog import Catalog, Deployment
 from turnout.classifiers.success.bundle import Bundle
 from turnout.config import BLOCK, Config, KnobSection, digest, errors_at
 from turnout.core import ConfigError, Constraints, pico_from_usd
+from turnout.core.plural import some_of
 from turnout.decision import Knobs
 from turnout.policies import (
     Cascade,
@@ -76,14 +77,35 @@ def _check_qualities(config: Config, catalog: Catalog, name: str, success: Bundl
 
     Unknown qualities count as 0, so that the cheapest model would take every request.
     """
-    models, known = catalog.deployments.values(), success.predictor.models if success else ()
-    if any(d.model in known or d.card.quality is not None for d in models):
+    if len(_unknown_models(catalog, success)) < len(catalog.deployments):
         return
     where, fix = config.at("policy"), "give it a bundle (turnout train success), or each model"
     if success is not None:
         where = config.at("policy", "bundle")
-        fix = f"{success.folder} knows {', '.join(known)}; name models as it does, or give each"
+        known = ", ".join(success.predictor.models)
+        fix = f"{success.folder} knows {known}; name models as it does, or give each"
     raise ConfigError(f"{where} {name} knows no model's quality: {fix} a quality")
+
+
+def unknown_qualities(config: Config, catalog: Catalog, success: Bundle | None) -> str | None:
+    """Says which models a policy by quality counts as never right; None if there are none."""
+    if _QUALITY_POLICIES.isdisjoint(config.policy.policy_names):
+        return None
+    unknown = _unknown_models(catalog.only("chat"), success)
+    if not unknown:
+        return None
+    known = f"{success.folder} knows {some_of(success.predictor.models)}; " if success else ""
+    return (
+        f"quality unknown, counted as never right: {', '.join(dict.fromkeys(unknown))}; {known}"
+        f"{'name models as it does, or ' if success else ''}give each a quality"
+    )
+
+
+def _unknown_models(catalog: Catalog, success: Bundle | None) -> list[str]:
+    """The models whose quality neither the bundle nor the configuration has."""
+    known = success.predictor.models if success else ()
+    models = catalog.deployments.values()
+    return [d.model for d in models if d.model not in known and d.card.quality is None]
 
 
 def knobs_of(config: Config) -> Knobs | None:

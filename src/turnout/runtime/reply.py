@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnout.core import Chunk, Decision, Delta, Outcome, ToolCallDelta, Usage
+from turnout.core.request import parts_of
 from turnout.runtime.receipt import Receipt
 
 
@@ -29,8 +30,8 @@ class Reply:
     @property
     def text(self) -> str:
         """The first choice's text, empty where it has none."""
-        message = self.body["choices"][0]["message"]
-        return message.get("content") or ""
+        content = self.body["choices"][0]["message"].get("content")
+        return "".join(part.get("text") or "" for part in parts_of(content))
 
     @property
     def cost_pico_usd(self) -> int | None:
@@ -134,6 +135,7 @@ def _joined(deltas: Sequence[Delta]) -> list[Delta]:
             refusal="".join(delta.refusal for delta in own),
             signature="".join(delta.signature for delta in own),
             tool_calls=tuple([call for delta in own for call in delta.tool_calls]),
+            sources=tuple([page for delta in own for page in delta.sources]),
             finish_reason=own[-1].finish_reason,
         )
         for choice in sorted({delta.choice for delta in deltas})
@@ -163,6 +165,9 @@ def _piece(delta: Delta) -> dict[str, Any]:
         found["reasoning_signature"] = delta.signature
     if delta.tool_calls:
         found["tool_calls"] = [_tool_call(call) for call in delta.tool_calls]
+    if delta.sources:
+        kind = "url_citation"
+        found["annotations"] = [{"type": kind, kind: page} for page in delta.sources]
     return found
 
 

@@ -102,4 +102,5 @@ def _dealt_in_turn(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
 
 
 def _number_of_text(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
+    written = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(written, digest_size=7).digest(), "big")

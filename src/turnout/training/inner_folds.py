@@ -19,7 +19,8 @@ _KINDS = 6
 
 def random_folds(texts: Sequence[str], seed: int, count: int = _FOLDS) -> Folds:
     """Train and test rows of ``count`` folds, by a hash of the text."""
-    lots = [hashlib.blake2b(f"{seed}\n{t}".encode(), digest_size=8).digest() for t in texts]
+    salted = (f"{seed}\n{text}".encode("utf-8", "surrogatepass") for text in texts)
+    lots = [hashlib.blake2b(text, digest_size=8).digest() for text in salted]
     place = np.array([int.from_bytes(lot, "big") % count for lot in lots])
     return _split(place, count)
 

@@ -204,5 +204,6 @@ def with_shared_column(encoded: Floats, shared: Forest | None) -> Floats:
 
 def prompt_hashes(prompts: Sequence[PromptText]) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of each prompt, to recognise it without storing it."""
-    digests = (hashlib.blake2b("\n".join(p).encode(), digest_size=8).digest() for p in prompts)
+    texts = ("\n".join(prompt).encode("utf-8", "surrogatepass") for prompt in prompts)
+    digests = (hashlib.blake2b(text, digest_size=8).digest() for text in texts)
     return np.array([int.from_bytes(d, "big") for d in digests], dtype=np.uint64)

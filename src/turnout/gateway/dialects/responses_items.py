@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnout.core import Usage
-from turnout.core.lost_fields import objects_in
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.dialects.responses_tools import Offered
 
 Item = dict[str, Any]
-
-_CITATION = "url_citation"
 
 _ECHOED = (
     "instructions",
@@ -123,19 +120,6 @@ def text_part(text: str, logprobs: Sequence[Any] = (), sources: Sequence[Item] =
     """A text part with the sources that it cites."""
     lists = {"annotations": [*sources], "logprobs": [*logprobs]}
     return {"type": "output_text", "text": text, **lists}
-
-
-def sources_in(choice: Mapping[str, Any]) -> list[Item]:
-    """The pages that a choice of a chat answer or event cites, as annotations."""
-    message = choice.get("message") or choice.get("delta") or {}
-    annotations = message.get("annotations")
-    if not annotations:
-        return []
-    return [
-        {"type": _CITATION, **one[_CITATION]}
-        for one in objects_in(annotations)
-        if isinstance(one.get(_CITATION), Mapping)
-    ]
 
 
 def logprobs_in(choice: Mapping[str, Any]) -> list[Any]:

@@ -82,10 +82,7 @@ class ResponsesWriter:
         events = [] if self._started else self._start()
         for delta in chunk.deltas:
             if delta.choice == 0:
-                choice = first_choice(chunk.raw)
-                events += self._delta(delta, items.logprobs_in(choice))
-                if sources := items.sources_in(choice):
-                    events += self._cite(sources)
+                events += self._delta(delta, items.logprobs_in(first_choice(chunk.raw)))
         return b"".join(events)
 
     def sign(self) -> bytes:
@@ -173,6 +170,8 @@ class ResponsesWriter:
             events += self._grow("message", delta.text, logprobs)
         if delta.refusal:
             events += self._refuse(delta.refusal)
+        if delta.sources:
+            events += self._cite([{"type": "url_citation", **page} for page in delta.sources])
         for call in delta.tool_calls:
             events += self._call(call)
         return events
