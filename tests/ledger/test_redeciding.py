@@ -39,7 +39,7 @@ from turnout.evaluation.redeciding import (
 )
 from turnout.ledger import Ledger, Store, savings
 from turnout.ledger.sqlite import SqliteStore
-from turnout.policies import Cascade, IntentMap, Rule, Rules
+from turnout.policies import Cascade, Explore, IntentMap, Rule, Rules
 
 _MID_FOR_CODE = IntentMap(routes={"code": "mid", "chat": "small"}, default="small")
 
@@ -289,6 +289,7 @@ def test_rules_that_read_the_text_are_refused(reads: dict[str, object]) -> None:
     reading = Rules(rules=(Rule(name="law", deployment="large", **reads),), otherwise=below)
     for other in (
         replace(rules(), policy=reading),
+        replace(rules(), policy=Explore(share=0.1, below=reading)),
         replace(rules(), policies={"rules": reading}),
     ):
         with pytest.raises(ConfigError, match="rule 'law' reads the text or the tags"):

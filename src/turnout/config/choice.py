@@ -146,7 +146,8 @@ class PolicySection(Section):
     ``bundle`` is the folder of a success predictor; ``quality`` a share of the best single model's
     quality, ``lost`` a share of requests that may lose quality, ``per_usd`` and ``per_second`` the
     quality that a dollar and a second of waiting are worth, ``weights`` the shares of ``weighted``
-    by model, and ``split`` what is drawn for them. ``steady`` is the margin by which
+    by model, and ``split`` what is drawn for them. ``explore`` is the share of the sessions for
+    which a model is drawn instead. ``steady`` is the margin by which
     ``cheapest_above_quality`` prefers the usual model on strange prompts. ``output_quantile`` is
     the quantile of an answer's predicted length that counts for its expected cost. ``prompt_caches:
     off`` counts every prompt as uncached. ``steps`` and ``verify`` are those of a cascade;
@@ -165,6 +166,7 @@ class PolicySection(Section):
     per_second: Weight = 0.0
     weights: dict[str, Weight] = {}
     split: Literal["session", "request"] = "session"
+    explore: Share = 0.0
     prompt_caches: Annotated[Literal["priced", "off"], BeforeValidator(off_if_false)] = "priced"
     steps: Annotated[int, Field(ge=1, le=10)] = 3
     verify: VerifySection | None = None

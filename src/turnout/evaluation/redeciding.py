@@ -21,7 +21,7 @@ from turnout.evaluation.off_policy import Estimate, Sample, estimate, weight
 from turnout.ledger import Store, unpack
 from turnout.ledger.pricing import STATED
 from turnout.ledger.twins import MILLION, Answer, twin_cost
-from turnout.policies import Rules
+from turnout.policies import Explore, Rules
 
 BLOCKED, NO_MODEL, REFUSED = "blocked", "no model", "refused"
 Opinions = dict[str, dict[str, float]]
@@ -159,7 +159,8 @@ def total_of(moves: Sequence[Move]) -> Move:
 
 def check_replayable(rules: Rulebook) -> None:
     """Raises ConfigError for rules that read what the ledger does not keep."""
-    for policy in (rules.policy, *rules.policies.values()):
+    main = rules.policy.below if isinstance(rules.policy, Explore) else rules.policy
+    for policy in (main, *rules.policies.values()):
         for rule in policy.rules if isinstance(policy, Rules) else ():
             if rule.keywords or rule.pattern or rule.tags:
                 raise ConfigError(

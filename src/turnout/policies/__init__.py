@@ -2,6 +2,7 @@
 
 from turnout.policies.baselines import Cheapest, Fixed, Random, Strongest
 from turnout.policies.cascade import Cascade
+from turnout.policies.explore import Explore
 from turnout.policies.intent_map import IntentMap
 from turnout.policies.predicted import CheapestAboveQuality, Utility
 from turnout.policies.protocol import Policy, Score, Situation, draw, in_order, weighted_draw
@@ -12,6 +13,7 @@ __all__ = [
     "Cascade",
     "Cheapest",
     "CheapestAboveQuality",
+    "Explore",
     "Fixed",
     "IntentMap",
     "Policy",

@@ -62,6 +62,7 @@ _FILTER = re.compile(
 )
 _FILTER_LABELS = re.compile(
     r"content_filter|content_policy|responsibleaipolicy|data_inspection|moderation"
+    r"|(?:bio|cyber|misalignment)_policy"
 )
 # Refusals of something that another model may take.
 _NOT_HERE = re.compile(
@@ -77,8 +78,9 @@ _TYPE_STATUS = (
     (re.compile(r"overloaded"), 529),
     (re.compile(r"rate_limit|too_many_requests|resource_exhausted"), 429),
     (re.compile(r"authentication|invalid_api_key|unauthorized|permission"), 401),
+    (re.compile(r"image(?!_gen)"), 400),  # the caller's picture, which may also be "not_found"
     (re.compile(r"model_not_found|not_found"), 404),
-    (re.compile(r"invalid_request|invalid_argument|bad_request|invalid_(?:prompt|image)"), 400),
+    (re.compile(r"invalid_request|invalid_argument|bad_request|invalid_prompt"), 400),
 )
 
 

@@ -25,6 +25,7 @@ from turnout.runtime.lateness import Lateness
 from turnout.runtime.means import Means
 from turnout.runtime.policy_setup import (
     knobs_of,
+    main_policy,
     policy_of,
     unknown_qualities,
     verifier_of,
@@ -156,7 +157,7 @@ def _rulebook(
     parts = [digest(config), classifier.ref.digest, *([success.digest] if success else [])]
     return Rulebook(
         catalog=catalog,
-        policy=policy_of(config, catalog, config.policy.name, success),
+        policy=main_policy(config, catalog, success),
         policies={
             name: policy_of(config, catalog, name, success)
             for name in ("cheapest", "strongest", "random")

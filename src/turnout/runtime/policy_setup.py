@@ -15,6 +15,7 @@ from turnout.policies import (
     Cascade,
     Cheapest,
     CheapestAboveQuality,
+    Explore,
     Fixed,
     IntentMap,
     Policy,
@@ -30,6 +31,12 @@ from turnout.runtime.means import Verifier
 from turnout.runtime.verify import ByFunction, ByLogprobs, BySchema, Check
 
 _QUALITY_POLICIES = frozenset({"cheapest_above_quality", "utility", "cascade"})
+
+
+def main_policy(config: Config, catalog: Catalog, success: Bundle | None) -> Policy:
+    """The policy of the configuration, which may explore. Raises ConfigError."""
+    policy, share = policy_of(config, catalog, config.policy.name, success), config.policy.explore
+    return Explore(share=share, below=policy) if share else policy
 
 
 def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:
