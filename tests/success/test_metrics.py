@@ -39,6 +39,13 @@ def test_apgr_of_equal_strengths_is_one_half() -> None:
     assert metrics.apgr(np.zeros(len(weak)), weak, strong) == pytest.approx(0.5)
 
 
+def test_of_equally_good_models_nothing_is_recovered() -> None:
+    """There is no gap, and no share of calls that recovers a part of it."""
+    weak, strong = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.0, 1.0, 1.0, 0.0])
+    assert np.isnan(metrics.apgr(np.arange(4.0), weak, strong))
+    assert np.isnan(metrics.cpt(np.arange(4.0), weak, strong, 0.5))
+
+
 def test_cpt_is_the_share_that_recovers_the_gap() -> None:
     """With a random order, half of the gap costs about half of the calls."""
     weak, strong = world()

@@ -49,8 +49,10 @@ def cpt(strength: Doubles, weak: Doubles, strong: Doubles, recovered: float) -> 
     """The smallest share of strong calls that recovers ``recovered`` of the gap.
 
     The share is interpolated along the curve to its first crossing, because accuracy need not
-    rise with every step. Source: RouteLLM, section 3.
+    rise with every step. NaN where the two models do equally well. Source: RouteLLM, section 3.
     """
+    if strong.mean() == weak.mean():
+        return float("nan")
     shares, accuracies = strong_curve(strength, weak, strong)
     target = weak.mean() + recovered * (strong.mean() - weak.mean())
     reached = np.flatnonzero(accuracies >= target)
