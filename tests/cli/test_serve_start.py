@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from turnout.ledger import schema, store_at
+from turnout.ledger.keys import has_keys, stored_keys
 from turnout.testing import serving
 
 _PARENT = """
@@ -23,6 +26,7 @@ assert encoder._load_encoder.cache_info().currsize == 0
 classifier.warm()
 assert encoder._load_encoder.cache_info().currsize == 1
 """
+_CONFIG = {"models": {"m": "deepseek-ai/DeepSeek-V3.2"}, "default": "m"}
 _GATEWAY = """
 from turnout import Router
 from turnout.classifiers import encoder
@@ -45,6 +49,23 @@ def test_nothing_is_loaded_in_vain(program: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("migrations", [1, 3, 4, 5, 7])
+def test_a_gateway_starts_on_a_ledger_of_an_older_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrations: int
+) -> None:
+    """It is brought up to date, also if it is from before keys, or before these had old secrets."""
+    path = tmp_path / "ledger.db"
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:migrations])
+        store = store_at(path)
+        store.open()
+        assert not has_keys(store)
+        store.close()
+    with serving({**_CONFIG, "ledger": str(path)}) as served:
+        assert served.process.poll() is None
+    assert stored_keys(store_at(path)) == []
 
 
 @pytest.mark.parametrize("key", ["", "k3y"])

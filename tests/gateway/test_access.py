@@ -103,7 +103,15 @@ def test_without_any_key_this_machine_may_call(
     key: str | None, path: str, host: str, who: str
 ) -> None:
     """By its own names, and not what is an administrator's; a key that is unknown is no such."""
-    assert result(OPEN, key, "GET", path, keys=False, host=host) == who
+    assert result(Access(admin="token"), key, "GET", path, keys=False, host=host) == who
+
+
+def test_a_ledger_without_keys_does_not_open_a_door_that_was_closed() -> None:
+    """A reload may bring another ledger; only a process that never knew a key is open."""
+    access = Access(admin="token")
+    assert result(access, keys=False) == "local"
+    assert result(access) == result(access, keys=False) == _INVALID
+    assert result(access, "token", keys=False) == "admin"
 
 
 def test_a_gateway_that_others_reach_lets_nobody_in_without_a_key() -> None:

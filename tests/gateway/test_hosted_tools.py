@@ -155,6 +155,21 @@ def test_what_is_paid_by_the_call_has_no_known_price(*, stream: bool) -> None:
         assert "its price is unknown" in limited.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("family", ["openai", "openai-responses"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_it_has_none_for_other_callers_either(path: str, family: str) -> None:
+    """A provider gets such a tool from them as well; what it runs, nobody here could price."""
+    body = {"model": "auto", "max_tokens": 99, "messages": [{"role": "user", "content": CODE}]}
+    custom = {"name": "find", "input_schema": {"type": "object", "properties": {}}}
+    function = {"function": {"name": "find"}}  # some clients leave out its type
+    own = [function, {"type": "function", **function}] if "chat" in path else [custom]
+    with world(family=family) as w:
+        for tools, status in ((own, 200), ([*own, SEARCH], 400)):
+            answer = w.post(path, {**body, "tools": tools}, {"x-turnout-max-cost-usd": "5"})
+            assert answer.status == status, answer.body
+        assert "its price is unknown" in answer.json()["error"]["message"]
+
+
 def test_a_key_with_a_budget_in_dollars_has_no_such_tools(tmp_path: Path) -> None:
     """What they cost is not known, and a budget must hold; by its other requests it may ask."""
     admin = {"x-api-key": "admin-key-0123456789"}
@@ -256,6 +271,7 @@ def test_what_is_hosted() -> None:
     assert has_paid_by_call({"tools": [{"type": "newer_than_this"}]})
     assert not has_paid_by_call({"tools": [MCP, FIND, {"type": "computer_use_preview"}]})
     assert is_paid_by_call("code_interpreter_call")
+    assert not has_paid_by_call({"tools": [{"type": "text_editor_20250728", "name": "edit"}]})
 
 
 @pytest.mark.parametrize("kind", [None, 5, ""])

@@ -4,8 +4,10 @@ import asyncio
 import http.client
 import json
 import logging
+import socket
 import ssl
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ from tests.waiting import soon, soon_here
 from turnout import Router
 from turnout.core import BudgetExceeded, ConfigError, RouterError
 from turnout.core.caller import key_hash
+from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway
 from turnout.gateway.reload import Reloader
+from turnout.gateway.serve import serve
 from turnout.ledger import store_at
 from turnout.ledger.file_owner import FileOwner, owner_address
 from turnout.runtime import NoRecorder
@@ -259,6 +263,32 @@ async def test_a_failure_that_nobody_expected_does_not_end_the_watch(
             assert await soon_here(lambda: gateway.engine is not first)
         watching.cancel()
         await gateway.engine.aclose()
+
+
+async def test_a_change_while_a_worker_starts_is_taken_by_it(tmp_path: Path) -> None:
+    """It has read the file by then, and watches it only once all else is loaded."""
+    path, read = tmp_path / "turnout.yaml", list[str]()
+    path.write_text("old")
+    with FaultyUpstream() as upstream, socket.socket() as listener:
+        settings = config(upstream, ledger="off")
+
+        def build() -> Router:
+            read.append(path.read_text())
+            return Router.from_config(settings, environ={})
+
+        def change_once(_: object) -> None:
+            if read == ["old"]:
+                path.write_text("new one")
+
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        serving_here = asyncio.create_task(
+            serve(build, listener, access=Access(), config_path=path, before_serving=change_once)
+        )
+        assert await soon_here(lambda: read == ["old", "new one"])
+        serving_here.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving_here
 
 
 async def test_a_file_that_is_deleted_is_told_once_and_so_is_its_return(

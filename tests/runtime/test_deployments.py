@@ -1,12 +1,13 @@
 """Several keys and places of one model at real servers: failover, quotas, load, price limit."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.runtime.world import CODE, config
-from turnout import Router
+from tests.runtime.world import CODE, STORY, config
+from turnout import BudgetExceeded, NoEligibleDeployment, Router
 from turnout.core import ConfigError, Constraints
 from turnout.testing import FaultyUpstream
 
@@ -49,6 +50,38 @@ def test_two_places_behind_one_quota_cool_down_together() -> None:
         keys = served_by(upstream)
     assert {reply.body["model"] for reply in replies} == {"acme/coder-2"}
     assert keys in (["a", "c", "c", "c", "c"], ["b", "c", "c", "c", "c"])
+
+
+async def test_callers_who_arrive_together_do_not_exceed_the_limit(tmp_path: Path) -> None:
+    """Of twenty at a time two are called, though each is recorded before it begins."""
+    async with FaultyUpstream(scripts={"acme/coder": "f-slow200ms"}) as upstream:
+        chosen = config(upstream, ledger=str(tmp_path / "l.db"), fallbacks={"coder": []})
+        chosen["health"] = {"max_in_flight": 2}
+        async with Router.from_config(chosen, environ={}) as router:
+            calls = [router.achat(CODE, model="code") for _ in range(20)]
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert sum(isinstance(end, NoEligibleDeployment) for end in ends) == 18
+        assert len(upstream.invoice) == 2
+
+
+@pytest.mark.parametrize("when_full", ["refuse", "cheaper"])
+async def test_a_choice_that_a_budget_refuses_takes_no_place(
+    tmp_path: Path, when_full: str
+) -> None:
+    """Else a caller whose budget is full would keep others from the model."""
+    with FaultyUpstream() as upstream:
+        chosen = config(upstream, ledger=str(tmp_path / "l.db"), health={"max_in_flight": 1})
+        chosen["budgets"] = [
+            {"per": "all", "window": "total", "usd": "0.001", "when_full": when_full}
+        ]
+        async with Router.from_config(chosen, environ={}) as router:
+            if when_full == "refuse":
+                with pytest.raises(BudgetExceeded):
+                    await router.achat(STORY, max_tokens=1000)
+            else:
+                reply = await router.achat(STORY, max_tokens=1000)
+                assert reply.body["model"] == "acme/fast"
+            assert router.parts.means.health.outstanding(["strong"]) == {"strong": 0}
 
 
 async def test_load_goes_to_the_place_with_fewest_calls_under_way() -> None:

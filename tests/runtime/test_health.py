@@ -427,6 +427,53 @@ def test_what_was_under_way_when_the_door_closed_does_not_lengthen_it() -> None:
     assert "5.0 s" in str(watched.unavailable()["a"])
 
 
+def test_what_was_chosen_before_the_door_closed_is_no_probe() -> None:
+    """Calls that begin as it closes, and fail, do not make the first cooldown the longest."""
+    clock = Clock()
+    watched = make_health(clock)
+    for _ in range(100):
+        watched.note_choice("a")
+    for _ in range(100):
+        call_ending(watched, "a", "unavailable")
+    assert "5.0 s" in str(watched.unavailable()["a"])
+
+
+def test_who_arrives_together_shares_the_places_that_there_are() -> None:
+    """A choice takes a place until its call begins, is dropped, or does not come for a second."""
+    clock = Clock()
+    watched = make_health(clock, max_in_flight=2)
+    watched.note_choice("a")
+    assert watched.unavailable() == {}
+    watched.note_choice("a")
+    assert watched.unavailable()["a"].kind == "at_limit"
+    assert watched.outstanding(["a"]) == {"a": 2}
+    watched.call_began("a")
+    assert watched.unavailable()["a"].kind == "at_limit"
+    watched.drop_choice("a")
+    assert watched.unavailable() == {}
+    watched.note_choice("a")
+    assert watched.unavailable()["a"].kind == "at_limit"
+    clock.now += 1
+    assert watched.unavailable() == {}
+
+
+def test_one_probe_at_a_time_however_many_arrive() -> None:
+    """The one that is about to begin counts; when it fails, the cooldown doubles."""
+    clock = Clock()
+    watched = make_health(clock)
+    for name in ("a", "b"):
+        for _ in range(5):
+            call_ending(watched, name, "unavailable")
+    assert set(watched.unavailable()) == {"b"}
+    watched.note_choice("a")
+    assert set(watched.unavailable()) == {"a"}
+    watched.note_choice("b")
+    assert set(watched.unavailable()) == {"a", "b"}
+    call_ending(watched, "a", "unavailable")
+    clock.now += 9
+    assert watched.cooling()["a"]
+
+
 def _two_sharing(clock: Clock, shared: list[Cooldown]) -> tuple[Health, Health]:
     """Two processes' health, each told at once what the other learns."""
     one, two = make_health(clock), make_health(clock)

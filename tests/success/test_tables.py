@@ -510,6 +510,25 @@ def test_parquet_is_read_however_it_was_written(tmp_path: Path) -> None:
         read_table(tmp_path / "odd.parquet")
 
 
+@pytest.mark.parametrize("missing", [None, float("nan")])
+@pytest.mark.parametrize("unscored_first", [True, False])
+def test_a_row_without_a_score_is_no_second_outcome(
+    tmp_path: Path, *, missing: float | None, unscored_first: bool
+) -> None:
+    """As where halves of a table were put together; what the scored row says counts."""
+    scored = [{**row, "cost_usd": 0.5} for row in OUTCOMES]
+    blank = [{**row, "score": missing, "cost_usd": 0.1, "latency_ms": 9} for row in OUTCOMES]
+    rows = [*blank, *scored] if unscored_first else [*scored, *blank]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    _write_rows(tmp_path / "plain.jsonl", scored)
+    found, plain = read_table(tmp_path / "t.jsonl"), read_table(tmp_path / "plain.jsonl")
+    assert np.array_equal(found.score, plain.score)
+    assert found.cost_usd is not None
+    assert found.latency_ms is not None
+    assert (found.cost_usd == 0.5).all()
+    assert (found.latency_ms == 9).all()
+
+
 def test_other_columns_of_parquet_are_not_read(tmp_path: Path) -> None:
     """Pictures, embeddings, two columns of one name: named in the one note, whatever they hold."""
     pa = pytest.importorskip("pyarrow")

@@ -27,7 +27,7 @@ from turnout.gateway.listener import Address, bind
 from turnout.gateway.worker_link import ParentLink
 from turnout.ledger import place_of, store_at
 from turnout.ledger.file_owner import FileOwner
-from turnout.ledger.keys import stored_keys
+from turnout.ledger.keys import has_keys
 
 if TYPE_CHECKING:
     from turnout.runtime import Engine
@@ -189,7 +189,7 @@ def _has_keys(config: Config) -> bool:
         return False
     store = store_at(ledger_place)
     try:
-        return bool(stored_keys(store))
+        return has_keys(store)
     finally:
         store.close()
 

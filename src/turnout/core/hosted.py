@@ -5,6 +5,7 @@ Sources: platform.openai.com/docs/guides/tools, its pricing for what is paid by 
 platform.claude.com/docs (server tools). This module does not know which models could run them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,8 @@ _BY_TOKENS = (
     "mcp", "computer", "local_shell", "apply_patch", "tool_search", "compaction", "function_call",
     SERVER_TOOL,
 )  # fmt: skip
+# Anthropic's tools, whose types end in a date: they are paid for by tokens, or by the search.
+_DATED = re.compile(r"_\d{8}$")
 # How to turn such a tool off in a widely used client that declares it by itself.
 _HOW_TO_TURN_OFF = {
     "web_search": ' (in Codex: web_search = "disabled" in its config.toml)',
@@ -64,7 +67,7 @@ def hosted_tools(native: Body) -> list[Body]:
         tool
         for _, tools in tool_lists(native)
         for tool in objects_in(tools)
-        if tool.get("type") not in FUNCTION_TYPES
+        if str(tool.get("type")) not in FUNCTION_TYPES
     ]
 
 
@@ -75,9 +78,10 @@ def hosted(native: Body) -> tuple[str, ...]:
     return tuple(sorted(tools | (kinds - TRANSLATABLE_ITEMS)))
 
 
-def has_paid_by_call(native: Body) -> bool:
-    """Whether the body offers a tool that costs more than its tokens."""
-    return any(is_paid_by_call(str(tool.get("type"))) for tool in hosted_tools(native))
+def has_paid_by_call(body: Body) -> bool:
+    """Whether the body, of Responses or chat, offers a tool that costs more than its tokens."""
+    tools = [tool for tool in hosted_tools(body) if "function" not in tool]
+    return any(is_paid_by_call(str(tool.get("type"))) for tool in tools)
 
 
 def most_searches(tools: Sequence[Body]) -> int | None:
@@ -94,7 +98,7 @@ def most_searches(tools: Sequence[Body]) -> int | None:
 
 def is_paid_by_call(kind: str) -> bool:
     """Whether a tool or an item of this type costs more than its tokens."""
-    return not kind.startswith(_BY_TOKENS)
+    return not (kind.startswith(_BY_TOKENS) or _DATED.search(kind))
 
 
 def is_hosted(kind: object) -> bool:

@@ -8,6 +8,7 @@ or ``judge`` (a model's 1..10). Every problem is a ConfigError that names the ro
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -97,20 +98,25 @@ class _Builder:
             self.compared.setdefault((key, str(model)), []).append(score)
 
     def add_outcome(self, where: str, row: Mapping[str, Any], model: str, **values: Any) -> None:
-        """One outcome."""
-        key = self.add_row(where, row)
+        """One outcome; of two of a cell, which is a prompt's at a model, only one has a score."""
+        cell = (self.add_row(where, row), str(model))
         self._add_model(where, model)
         self.extra |= set(row) - COLUMNS
-        for name, value in values.items():
-            if value is None:
-                continue
+        known = {
+            name: amount_in(where, name, value) if name in CELLS else value
+            for name, value in values.items()
+            if value is not None
+        }
+        known = {name: number for name, number in known.items() if not isnan(number)}
+        scored = "score" in known
+        if scored and cell in self.cells.get("score", {}):
+            raise ConfigError(
+                f"{where}: duplicate outcome of {model} for id {cell[0]!r}; give every prompt its "
+                "own id and each model one outcome"
+            )
+        for name, number in known.items():
             cells = self.cells.setdefault(name, {})
-            if (key, str(model)) in cells:
-                raise ConfigError(
-                    f"{where}: duplicate outcome of {model} for id {key!r}; give every prompt its "
-                    "own id and each model one outcome"
-                )
-            cells[key, str(model)] = amount_in(where, name, value) if name in CELLS else value
+            cells[cell] = number if scored else cells.get(cell, number)
 
     def _add_model(self, where: str, model: Any) -> None:
         """Adds a column for the model if there is none."""

@@ -68,7 +68,7 @@ def extract(
         needs_json=request.wants_json,
         hour_cache=_HOUR_TTL in all_strings,
         hosted=hosted(responses_body) if responses_body else (),
-        paid_by_call=bool(responses_body) and has_paid_by_call(responses_body),
+        paid_by_call=has_paid_by_call(responses_body or request.body),
         kind=call_kind(request),
         uncounted=extra,
         marked=EPHEMERAL in all_strings,

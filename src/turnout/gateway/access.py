@@ -50,6 +50,7 @@ class Access:
             id_ = f"static-{digest.hex()[:8]}"
             self._callers[digest] = Caller(key=id_, names=(id_,), keys=(id_,))
         self._keyless = not self._callers
+        self._had_keys = False
         if admin:
             self._callers[key_hash(admin)] = Caller(key="admin", keys=("admin",), admin=True)
         self.origins = Origins()
@@ -72,7 +73,9 @@ class Access:
                 "web pages of other origins may not call this gateway", status=403, code="origin"
             )
         needs_admin = path.startswith(ADMIN_PATHS) or (path == _BUDGETS and method != "GET")
-        keyless = self._keyless and self.local and not stored.has_keys
+        # A reload may bring a ledger in which no key was ever made: the door stays closed.
+        self._had_keys = self._had_keys or stored.has_keys
+        keyless = self._keyless and self.local and not self._had_keys
         if keyless and not needs_admin and not _is_turnout_key(headers):
             if host not in LOOPBACK:
                 return _NOT_LOCAL

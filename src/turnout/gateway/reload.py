@@ -22,9 +22,20 @@ _INTERVAL_S = 0.5
 Stamps = Mapping[Path, tuple[int, int, int]]
 
 
+def stamps_of(paths: Sequence[Path]) -> Stamps:
+    """Time, size and inode of each file that is there."""
+    found = {}
+    for path in paths:
+        with suppress(OSError):
+            stat = path.stat()
+            found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    return found
+
+
 class Reloader:
     """Watches ``paths`` and builds routers with ``build``; ``renew`` takes a new certificate.
 
+    ``stamps`` are those of the files when they were first read: what changed since is read again.
     ``before_serving`` is called with each engine, and may refuse it by an exception. A replaced
     engine ends when its requests have, at the latest after the longest time that its configuration
     allows for an answer, and ``linger_s`` more.
@@ -36,6 +47,7 @@ class Reloader:
         build: Callable[[], Engine],
         paths: Sequence[Path] = (),
         *,
+        stamps: Stamps | None = None,
         renew: Callable[[], None] = lambda: None,
         before_serving: Callable[[Engine], object] = lambda _: None,
         linger_s: float = 60.0,
@@ -46,7 +58,7 @@ class Reloader:
         self._renew = renew
         self._before_serving = before_serving
         self._linger_s = linger_s
-        self._last_stamps = self._stamps_found()
+        self._last_stamps = stamps_of(self._paths) if stamps is None else stamps
         self._missing: set[Path] = set()
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -55,7 +67,7 @@ class Reloader:
         """Watches for changes until it is cancelled."""
         while True:
             await asyncio.sleep(_INTERVAL_S)
-            found = self._stamps_found()
+            found = stamps_of(self._paths)
             self._report_missing_files(set(self._paths) - found.keys())
             # A missing file counts as unchanged.
             if not found.items() <= self._last_stamps.items():
@@ -64,7 +76,7 @@ class Reloader:
     async def reload(self) -> bool:
         """Reads everything again. Returns whether it could be used."""
         async with self._reloading:
-            self._last_stamps = {**self._last_stamps, **self._stamps_found()}
+            self._last_stamps = {**self._last_stamps, **stamps_of(self._paths)}
             try:
                 engine = await asyncio.to_thread(self._build)
                 shared = await self._takes_over_recorder(engine)
@@ -118,15 +130,6 @@ class Reloader:
 
     def _log_refusal(self, problem: str) -> None:
         _LOG.error(REFUSED, extra={"fields": {"problem": problem}})
-
-    def _stamps_found(self) -> Stamps:
-        """Time, size and inode of each file that is there."""
-        found = {}
-        for path in self._paths:
-            with suppress(OSError):
-                stat = path.stat()
-                found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        return found
 
     def _report_missing_files(self, missing: set[Path]) -> None:
         """Logs once that a file is missing, and once that it is back."""

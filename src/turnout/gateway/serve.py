@@ -24,7 +24,7 @@ from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway, Limits
 from turnout.gateway.http1 import Bounds
 from turnout.gateway.listener import Address, is_local, renew, tls_context
-from turnout.gateway.reload import Reloader
+from turnout.gateway.reload import Reloader, stamps_of
 from turnout.gateway.server import HttpServer
 from turnout.gateway.worker_link import ParentLink
 from turnout.runtime import Engine, Router
@@ -66,16 +66,19 @@ async def serve(
     limits, options = Limits(), options or ServeOptions()
     access.local = is_local(listener)
     build = partial(_built_with_warning, build)
+    files = (config_path, address.certificate, address.key) if address else (config_path,)
+    paths = [path for path in files if path is not None]
+    stamps = stamps_of(paths)
     tls = tls_context(address)
     _share_one_heap()
     _raise_file_limit()
     gateway = Gateway(build(), limits, access)
     await _prepare(gateway, before_serving, warm=warm)
-    files = (config_path, address.certificate, address.key) if address else (config_path,)
     reloader = Reloader(
         gateway,
         build,
-        [path for path in files if path is not None],
+        paths,
+        stamps=stamps,
         renew=lambda: renew(tls, address),
         before_serving=before_serving,
     )

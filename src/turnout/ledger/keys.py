@@ -15,6 +15,7 @@ from typing import Any
 from turnout.core import STORED_PREFIX, Caller, InvalidRequest
 from turnout.core.caller import key_hash
 from turnout.ledger.entries import Change
+from turnout.ledger.schema import create_budgets
 from turnout.ledger.store import Store, fetch_or_empty
 
 INSERT_KEY = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, NULL, NULL)"
@@ -132,6 +133,12 @@ def key_creation(key: Key) -> Change:
 def key_revocation(id_: str, now_ms: int) -> Change:
     """The entry that ends a key, and with it its children."""
     return Change(REVOKE_KEY, (now_ms, id_))
+
+
+def has_keys(store: Store) -> bool:
+    """Whether a key was ever made, also in a ledger of an older version."""
+    done = {name for (name,) in fetch_or_empty(store, "SELECT name FROM migrations")}
+    return create_budgets.__name__ in done and bool(store.fetch("SELECT 1 FROM keys LIMIT 1"))
 
 
 def stored_keys(store: Store) -> list[Key]:

@@ -33,9 +33,31 @@ async def admit(
 ) -> tuple[Request, Decision]:
     """The request and its decision, once the most that it may spend is held.
 
-    They differ from the ones given if those did not fit a budget. Raises BudgetExceeded, or
-    NoEligibleDeployment if a model that would fit takes no call at the moment.
+    They differ from the ones given if those did not fit a budget. The chosen deployment counts as
+    busy meanwhile. Raises BudgetExceeded, or NoEligibleDeployment if a model that would fit takes
+    no call at the moment.
     """
+    first = decision.deployment
+    if first is None:
+        return await _held(request, decision, decide_again, means)
+    means.health.note_choice(first)
+    try:
+        request, decision = await _held(request, decision, decide_again, means)
+    except BaseException:
+        means.health.drop_choice(first)
+        raise
+    if decision.deployment != first:
+        means.health.drop_choice(first)
+    return request, decision
+
+
+async def _held(
+    request: Request,
+    decision: Decision,
+    decide_again: Callable[[Request], Decision],
+    means: Means,
+) -> tuple[Request, Decision]:
+    """As ``admit``."""
     catalog = means.rules.catalog
     if not means.recorder.keeps:
         return request, decision  # nothing is held where nothing is kept

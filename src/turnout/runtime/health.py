@@ -7,8 +7,9 @@ This module does not know requests or policies; its clock is an argument.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic, time
 
@@ -24,6 +25,8 @@ _PERSISTENT = frozenset({"unauthorized", "no_credit", "not_found"})
 _FULL_WINDOW = 64
 # A cooldown is told to other processes again only when it ends so much later than they know.
 _SHARE_AGAIN_S = 1.0
+# For so long a choice counts as a call, should that call never begin.
+_CHOICE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +60,17 @@ class HealthRules:
 class _State:
     """What is known of one deployment; times are on the clock.
 
-    It is closed until ``until``, for the reason ``why``; ``stated`` says that its provider named
-    the time, ``shared_until`` is the time that other processes know, and ``openings`` counts how
-    often in a row it was closed. ``window`` is how many calls it may have at a time while it
-    recovers, and ``probed`` says that its latest call began while it was closed. Its rate limit is
-    used up until ``spent_until``; other processes know of ``spent_shared_until``.
+    ``choices`` has, for each decision that chose it and whose call has not begun, the time until
+    which it counts. It is closed until ``until``, for the reason ``why``; ``stated`` says that its
+    provider named the time, ``shared_until`` is the time that other processes know, and
+    ``openings`` counts how often in a row it was closed. ``window`` is how many calls it may have
+    at a time while it recovers, and ``probed`` says that its latest call was chosen while it was
+    closed. Its rate limit is used up until ``spent_until``; other processes know of
+    ``spent_shared_until``.
     """
 
     in_flight: int = 0
+    choices: deque[float] = field(default_factory=deque)
     failures: int = 0
     openings: int = 0
     until: float = 0.0
@@ -134,7 +140,7 @@ class Health:
             if name in old.latencies.latest:
                 self.latencies.latest[name] = old.latencies.latest[name]
             if state.why not in REPAIRABLE:
-                self._states[name] = replace(state, in_flight=0)
+                self._states[name] = replace(state, in_flight=0, choices=deque())
         self._all_open = False
 
     def states(self) -> "Iterator[tuple[Deployment, _State]]":
@@ -142,21 +148,39 @@ class Health:
         return ((self._deployments[name], state) for name, state in self._states.items())
 
     def outstanding(self, names: Collection[str]) -> dict[str, int]:
-        """The number of calls under way at each of these deployments."""
-        return {name: self._states[name].in_flight for name in names}
+        """The number of calls under way, or about to begin, at each of these deployments."""
+        now = self._clock()
+        return {name: _calls(self._states[name], now) for name in names}
 
     def cooling(self) -> dict[str, bool]:
         """For each deployment, whether it takes no call now; leaves none open as a probe."""
         now = self._clock()
         return {name: self._exclusion(s, now) is not None for name, s in self._states.items()}
 
+    def note_choice(self, deployment: str) -> None:
+        """Note that a decision chose it: this counts as a call until that call begins.
+
+        Otherwise all who arrive together would take the one place that it has.
+        """
+        state = self._states[deployment]
+        state.choices.append(self._clock() + _CHOICE_S)
+        self._note_limit(state)
+
+    def drop_choice(self, deployment: str) -> None:
+        """Note that the call of a choice will not begin."""
+        choices = self._states[deployment].choices
+        if choices:
+            choices.pop()
+
     def call_began(self, deployment: str) -> None:
         """Note that a call begins, which adds its share to the retry budget."""
         state = self._states[deployment]
         state.in_flight += 1
-        state.probed = state.until > 0 and state.until > self._clock()
-        if state.in_flight >= self._limit(state):
-            self._all_open = False
+        # What was chosen before it was closed is no probe: closing it forgets the choices.
+        state.probed = bool(state.choices) and state.until > self._clock()
+        if state.choices:
+            state.choices.popleft()
+        self._note_limit(state)
         most = self._rules.retry_reserve + 10
         state.retry_tokens = min(most, state.retry_tokens + self._rules.retry_share)
 
@@ -193,6 +217,7 @@ class Health:
             state.stated, state.window = cooldown.stated, 1
         state.openings = max(state.openings, cooldown.openings)
         state.failures = 0
+        state.choices.clear()
         self._all_open = False
 
     def may_retry(self, deployment: str, *, stated: bool = False) -> bool:
@@ -213,9 +238,14 @@ class Health:
             detail = f"cooling down for {wait_s:.1f} s after {state.why}"
             back_s = None if state.why in REPAIRABLE else wait_s
             return Exclusion("cooling_down", detail, after=state.why, wait_s=back_s)
-        if state.in_flight >= self._limit(state):
-            return Exclusion("at_limit", f"at its limit of {state.in_flight} calls", wait_s=0.0)
+        calls = _calls(state, now)
+        if calls >= self._limit(state):
+            return Exclusion("at_limit", f"at its limit of {calls} calls", wait_s=0.0)
         return None
+
+    def _note_limit(self, state: _State) -> None:
+        if state.in_flight + len(state.choices) >= self._limit(state):
+            self._all_open = False
 
     def _limit(self, state: _State) -> int:
         most = self._rules.max_in_flight
@@ -223,10 +253,10 @@ class Health:
 
     def _may_probe(self, name: str) -> bool:
         state = self._states[name]
-        return state.in_flight == 0 and not state.stated
+        return not (state.stated or _calls(state, self._clock()))
 
     def _is_limited(self, state: _State, now: float) -> bool:
-        busy = state.in_flight >= self._limit(state)
+        busy = _calls(state, now) >= self._limit(state)
         return max(state.until, state.spent_until) > now or busy
 
     def _note_success(self, state: _State) -> None:
@@ -287,6 +317,7 @@ class Health:
                 state.why, state.stated = fault.kind, stated
                 state.openings += 1
                 state.failures = 0
+                state.choices.clear()
                 state.window = 1
                 self._share_closed(deployment, state)
         self._all_open = False
@@ -310,6 +341,13 @@ class Health:
                 comes_last=comes_last,
             )
         )
+
+
+def _calls(state: _State, now: float) -> int:
+    """The calls under way, and those about to begin."""
+    while state.choices and state.choices[0] <= now:
+        state.choices.popleft()
+    return state.in_flight + len(state.choices)
 
 
 def _spent_exclusion(wait_s: float) -> Exclusion:

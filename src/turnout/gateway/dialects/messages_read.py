@@ -13,7 +13,8 @@ import orjson
 
 from turnout.core import InvalidRequest
 from turnout.core.effort import effort_of
-from turnout.core.lost_fields import CACHE_MARK
+from turnout.core.lost_fields import CACHE_MARK, objects_in
+from turnout.core.request import parts_of
 from turnout.gateway.dialects.messages_words import THREAD
 from turnout.gateway.dialects.reading import mapping, objects, results_after_calls
 from turnout.gateway.dialects.tool_names import shortened
@@ -195,7 +196,8 @@ def _translated(block: Block, where: str) -> Iterable[Part]:
             raise InvalidRequest(f"{where} has a text block without text", field=where)
         return [_text_part(block["text"])]
     if kind in _TEXTS:
-        return [_text_part("\n".join(_texts(block)))]
+        marks = [part.get(CACHE_MARK) for part in objects_in(block.get("content"))]
+        return parts_of(_text_content("\n".join(_texts(block)), marks))
     return _media(block, where) if kind in _MEDIA else [dict(block)]
 
 
