@@ -57,6 +57,12 @@ class Echo:
             for _ in range(3):
                 await out.piece(body)
             await out.end(b"end")
+        elif out.path == "/slow-pieces":
+            await out.begin(200, [])
+            for _ in range(3):
+                await out.piece(body)
+                await asyncio.sleep(0.1)
+            await out.end(b"end")
         elif out.path == "/flood":
             await out.begin(200, [])
             while True:
@@ -300,6 +306,23 @@ async def test_draining_lets_answers_end() -> None:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", echo.port)
         idle.close()
+        writer.close()
+
+
+async def test_a_stream_that_ends_while_draining_leaves_its_connection_for_one_more() -> None:
+    """Its head did not say that the connection ends, so that the client may use it again."""
+    async with serving(Bounds()) as (echo, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", echo.port)
+        writer.write(POST.replace(b"/echo", b"/slow-pieces") + b"Content-Length: 1\r\n\r\na")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"connection: close" not in head
+        stopping = asyncio.create_task(server.stop(60))
+        await reader.readuntil(b"0\r\n\r\n")
+        writer.write(POST + b"Content-Length: 1\r\n\r\nb")
+        found = await reader.read()
+        assert b" b" in found
+        assert b"connection: close" in found
+        await stopping
         writer.close()
 
 

@@ -85,7 +85,8 @@ class ServerConnection(asyncio.Protocol):
         """Ends the connection, once the answer under way, or to a request on its way, has ended."""
         self._draining = True
         if self._answering is not None:
-            self._answering.closes = True
+            # If its head is sent, only the next answer can say that the connection ends.
+            self._answering.closes |= self._answering.status is None
         elif not self._head_bytes:
             # A request that meets a closed connection would be lost.
             self.deadline = min(self.deadline, self._loop.time() + _ON_ITS_WAY_S)
@@ -283,7 +284,8 @@ class ServerConnection(asyncio.Protocol):
             if not self._queued:
                 self._transport.resume_reading()
         else:
-            wait = self._bounds.receive_s if self._head_bytes else self._bounds.idle_s
+            idle_s = _ON_ITS_WAY_S if self._draining else self._bounds.idle_s
+            wait = self._bounds.receive_s if self._head_bytes else idle_s
             self.deadline = self._loop.time() + wait
 
     def date(self) -> bytes:
