@@ -272,6 +272,7 @@ def test_what_is_hosted() -> None:
     assert not has_paid_by_call({"tools": [MCP, FIND, {"type": "computer_use_preview"}]})
     assert is_paid_by_call("code_interpreter_call")
     assert not has_paid_by_call({"tools": [{"type": "text_editor_20250728", "name": "edit"}]})
+    assert not has_paid_by_call({"input": [{"type": []}]}), "of chat, where anything may be in it"
 
 
 @pytest.mark.parametrize("kind", [None, 5, ""])

@@ -57,6 +57,12 @@ class Echo:
             for _ in range(3):
                 await out.piece(body)
             await out.end(b"end")
+        elif out.path == "/slow-pieces":
+            await out.begin(200, [])
+            for _ in range(3):
+                await out.piece(body)
+                await asyncio.sleep(0.1)
+            await out.end(b"end")
         elif out.path == "/flood":
             await out.begin(200, [])
             while True:
@@ -278,7 +284,7 @@ async def test_an_idle_connection_ends() -> None:
 
 
 async def test_draining_lets_answers_end() -> None:
-    """The answer under way is given; an idle connection is closed, a new one is not taken."""
+    """The answer under way is given, and one to a request on its way; no connection is taken."""
     async with serving(Bounds()) as (echo, server):
         idle_reader, idle = await asyncio.open_connection("127.0.0.1", echo.port)
         idle.write(POST + b"Content-Length: 1\r\n\r\na")
@@ -288,7 +294,10 @@ async def test_draining_lets_answers_end() -> None:
         await asyncio.sleep(0.05)
         stopping = asyncio.create_task(server.stop(5))
         await asyncio.sleep(0.05)
-        assert await idle_reader.read() == b""
+        idle.write(POST + b"Content-Length: 1\r\n\r\nd")
+        found = await idle_reader.read()
+        assert b" d" in found
+        assert b"connection: close" in found
         writer.write(b"c")
         found = await reader.read()
         assert b" bc" in found
@@ -298,6 +307,38 @@ async def test_draining_lets_answers_end() -> None:
             await asyncio.open_connection("127.0.0.1", echo.port)
         idle.close()
         writer.close()
+
+
+async def test_a_stream_that_ends_while_draining_leaves_its_connection_for_one_more() -> None:
+    """Its head did not say that the connection ends, so that the client may use it again."""
+    async with serving(Bounds()) as (echo, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", echo.port)
+        writer.write(POST.replace(b"/echo", b"/slow-pieces") + b"Content-Length: 1\r\n\r\na")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"connection: close" not in head
+        stopping = asyncio.create_task(server.stop(60))
+        await reader.readuntil(b"0\r\n\r\n")
+        writer.write(POST + b"Content-Length: 1\r\n\r\nb")
+        found = await reader.read()
+        assert b" b" in found
+        assert b"connection: close" in found
+        await stopping
+        writer.close()
+
+
+async def test_draining_ends_connections_on_which_nothing_comes() -> None:
+    """An idle one and a new one, long before the drain's deadline."""
+    async with serving(Bounds()) as (echo, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", echo.port)
+        writer.write(POST + b"Content-Length: 1\r\n\r\na")
+        await reader.readuntil(b" a")
+        fresh_reader, fresh = await asyncio.open_connection("127.0.0.1", echo.port)
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(20):
+            await server.stop(60)
+        assert await reader.read() == await fresh_reader.read() == b""
+        writer.close()
+        fresh.close()
 
 
 @pytest.mark.parametrize("first", [b"", b"\x16\x03\x01\x02\x00"])

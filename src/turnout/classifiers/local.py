@@ -26,6 +26,7 @@ from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.glance import Glance
 from turnout.classifiers.heads import Dense, Hidden, Table, geometric_mean, logistic, softmax
 from turnout.classifiers.language import language_of
+from turnout.classifiers.one_thread import on_one_thread
 from turnout.classifiers.openings import Openings
 from turnout.classifiers.recall import Cut, CutCache, Recall
 from turnout.classifiers.window import Window, clipped, window
@@ -104,6 +105,7 @@ class LocalClassifier:
         (found,) = self.predict_batch([messages])
         return found
 
+    @on_one_thread
     def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[FirstVerdict]:
         """For each its prediction if the first stage settles it, else an input of ``finish_batch``.
 
@@ -123,6 +125,7 @@ class LocalClassifier:
         """Predictions in the order of ``conversations``."""
         return self.finish_batch(self.begin_batch(conversations))
 
+    @on_one_thread
     def finish_batch(self, readings: Sequence[FirstVerdict]) -> list[Prediction]:
         """The predictions for what ``begin_batch`` returned; settled ones stay as they are."""
         readings_or_predictions = [self._with_embeddings(each) for each in readings]
@@ -149,6 +152,7 @@ class LocalClassifier:
         excerpts = self._excerpter.excerpts_of(reading)
         return self._turns(reading, excerpts, self._recall.vectors_of(excerpts.all))
 
+    @on_one_thread
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of the texts; a long one is read at both ends."""
         return shared_encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])

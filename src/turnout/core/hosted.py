@@ -56,9 +56,12 @@ def is_hosted_block(message: Body, block: Body) -> bool:
 
 def tool_lists(native: Body) -> list[tuple[str, object]]:
     """The lists of tools in a Responses body, each with its name; its own comes first."""
-    items = objects_in(native.get("input"))
-    inner = [(f"{i['type']}.tools", i.get("tools")) for i in items if i.get("type") in _WITH_TOOLS]
-    return [("tools", native.get("tools")), *inner]
+    found = [("tools", native.get("tools"))]
+    for item in objects_in(native.get("input")):
+        kind = str(item.get("type"))
+        if kind in _WITH_TOOLS:
+            found.append((f"{kind}.tools", item.get("tools")))
+    return found
 
 
 def hosted_tools(native: Body) -> list[Body]:

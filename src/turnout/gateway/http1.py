@@ -27,7 +27,7 @@ Handler = Callable[[Exchange], Awaitable[None]]
 _MOST_HEADERS = 100
 _MOST_PIPELINED = 64
 _LINGER_S = 2.0
-_FRESH_S = 1.0
+_ON_ITS_WAY_S = 1.0
 _HIGH_WATER = 128 * 1024
 
 _PREFACE = b"PRI * HTTP/2.0"
@@ -74,7 +74,6 @@ class ServerConnection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._lingers = self._draining = self.closed = self._resuming = False
         self._framing = b""  # of a body behind an offer of another protocol, as header lines
-        self._is_new = True
         self.deadline = 0.0
 
     @property
@@ -83,15 +82,14 @@ class ServerConnection(asyncio.Protocol):
         return self._answering.task if self._answering is not None else None
 
     def drain(self) -> None:
-        """Ends the connection, once the answer under way has ended."""
+        """Ends the connection, once the answer under way, or to a request on its way, has ended."""
         self._draining = True
         if self._answering is not None:
-            self._answering.closes = True
-        elif self._is_new:
-            # Its first request may be on its way.
-            self.deadline = min(self.deadline, self._loop.time() + _FRESH_S)
+            # If its head is sent, only the next answer can say that the connection ends.
+            self._answering.closes |= self._answering.status is None
         elif not self._head_bytes:
-            self._close()
+            # A request that meets a closed connection would be lost.
+            self.deadline = min(self.deadline, self._loop.time() + _ON_ITS_WAY_S)
 
     def abort(self) -> None:
         """Ends the connection now."""
@@ -204,7 +202,7 @@ class ServerConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: its handler begins, or waits for the one before it."""
-        self._in_head = self._is_new = False
+        self._in_head = False
         if self._lingers or self.closed or self._resuming:
             return
         headers = dict(self._headers)
@@ -286,7 +284,8 @@ class ServerConnection(asyncio.Protocol):
             if not self._queued:
                 self._transport.resume_reading()
         else:
-            wait = self._bounds.receive_s if self._head_bytes else self._bounds.idle_s
+            idle_s = _ON_ITS_WAY_S if self._draining else self._bounds.idle_s
+            wait = self._bounds.receive_s if self._head_bytes else idle_s
             self.deadline = self._loop.time() + wait
 
     def date(self) -> bytes:

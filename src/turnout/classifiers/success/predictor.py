@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from turnout.classifiers.one_thread import on_one_thread
 from turnout.classifiers.success.encoding import encode, encode_all, without_likeness
 from turnout.classifiers.success.expert import EDGE, PAIR, Advice, Expert, Reading
 from turnout.classifiers.success.forest import Forest
@@ -128,6 +129,7 @@ class SuccessPredictor:
         """Whether an expert has just two models, and so reads the likeness of the options."""
         return any(len(expert.models) == PAIR for expert in self.experts)
 
+    @on_one_thread
     def _predict_encoded(self, encoded: Floats) -> tuple[Floats, Floats]:
         """P(success) ``[n, models]`` and strangeness ``[n]``."""
         full = with_shared_column(encoded, self.shared)
