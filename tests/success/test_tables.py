@@ -510,6 +510,18 @@ def test_parquet_is_read_however_it_was_written(tmp_path: Path) -> None:
         read_table(tmp_path / "odd.parquet")
 
 
+def test_tokens_may_have_either_name_in_each_row(tmp_path: Path) -> None:
+    """Parquet of two sources has both columns, one of which is null in each row."""
+    pytest.importorskip("pyarrow")
+    names = [("input_tokens", "in_tokens"), ("in_tokens", "input_tokens")]
+    both = [dict(zip(names[n % 2], (7, None), strict=True)) for n in range(len(OUTCOMES))]
+    rows = [{**row, **tokens} for row, tokens in zip(OUTCOMES, both, strict=True)]
+    _write_rows(tmp_path / "t.parquet", rows)
+    found = read_table(tmp_path / "t.parquet").input_tokens
+    assert found is not None
+    assert (found == 7).all()
+
+
 @pytest.mark.parametrize("missing", [None, float("nan")])
 @pytest.mark.parametrize("unscored_first", [True, False])
 def test_a_row_without_a_score_is_no_second_outcome(

@@ -183,7 +183,8 @@ def _scale_and_value(where: str, row: Mapping[str, Any]) -> tuple[str, Any]:
 
 def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     name, value = _scale_and_value(where, row)
-    cells = {n: row.get(n, row.get(_SHORT_NAMES.get(n, n))) for n in CELLS}
+    short = {name: row.get(_SHORT_NAMES.get(name, name)) for name in CELLS}
+    cells = {name: short[name] if row.get(name) is None else row[name] for name in CELLS}
     if isinstance(value, Mapping):
         for column, cell in cells.items():
             alone = not isinstance(cell, Mapping | None)
