@@ -1,15 +1,19 @@
 """A caller who leaves: the call is cancelled, or read to its end where it is billed to its end."""
 
+import http.client
 import json
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.gateway.world import World, chat, messages, world
-from tests.runtime.world import CODE
+from tests.runtime.world import CODE, PATIENT, config
 from tests.waiting import soon
+from turnout.ledger import store_at
+from turnout.testing import FaultyUpstream, serving
 
 PATHS = {"/v1/chat/completions": chat, "/v1/messages": messages}
 DRAIN = {"on_disconnect": "drain", "drain_s": 10}
@@ -55,6 +59,28 @@ def test_a_drained_call_is_settled_at_what_the_provider_bills(
         assert status == "cancelled"
         assert output == entry.completion_tokens == 60
         assert not estimated
+
+
+@pytest.mark.parametrize("drain_s", ["20", "0"])
+def test_a_gateway_that_stops_settles_what_it_reads_for_nobody(
+    tmp_path: Path, drain_s: str
+) -> None:
+    """At the provider's numbers if there is time for them, else by our own count."""
+    with FaultyUpstream(scripts={"acme/coder": "f-drip20ms-tokens60"}) as upstream:
+        settings = config(upstream, ledger=str(tmp_path / "l.db"), timeouts=PATIENT)
+        settings["providers"]["acme"].update(DRAIN)
+        with serving(settings, options=["--drain-s", drain_s]) as served:
+            link = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+            link.request("POST", "/v1/chat/completions", json.dumps(chat(CODE, stream=True)))
+            link.getresponse().read(100)
+            link.close()
+            served.process.terminate()
+            assert served.process.wait(30) == 0
+        store = store_at(tmp_path / "l.db")
+        ((status, output, estimated),) = store.fetch("SELECT status, output, estimated FROM calls")
+        assert status == "cancelled"
+        assert (output == 60, bool(estimated)) == (drain_s != "0", drain_s == "0")
+        assert store.fetch("SELECT count(*) FROM holds") == [(0,)]
 
 
 def test_a_drain_ends_at_its_time(tmp_path: Any) -> None:

@@ -92,9 +92,11 @@ class ServerConnection(asyncio.Protocol):
             self.deadline = min(self.deadline, self._loop.time() + _ON_ITS_WAY_S)
 
     def abort(self) -> None:
-        """Ends the connection now."""
+        """Ends the connection now, and what is still done for a caller who has left."""
         if not self.closed:
             self._transport.abort()
+        elif self.task is not None:
+            self.task.cancel()
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -119,14 +121,17 @@ class ServerConnection(asyncio.Protocol):
         self.deadline = self._loop.time() + self._bounds.receive_s
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whatever is under way for this caller ends."""
+        """Whatever is under way for this caller ends; until then the connection counts."""
         del exc
-        self.closed = True
-        self._connections.discard(self)
+        self.closed, self.deadline = True, math.inf
         self.resume_writing()
         for exchange in (self._answering, *self._queued):
             if exchange is not None:
                 exchange.caller_left()
+        if self.task is None:
+            self._connections.discard(self)
+        else:
+            self.task.add_done_callback(lambda _: self._connections.discard(self))
 
     def data_received(self, data: bytes) -> None:
         """Reads what came; a head is counted before it is parsed."""
