@@ -52,6 +52,7 @@ def extract(
     files = estimate_all(parts)
     overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_image_tokens, parts)) + files.expected
     responses_body = (request.dialect == "responses" and request.native) or {}
+    offering_body = responses_body or (request.body if tools else {})
     all_strings = strings(request.native or (multipart and messages))
     roles = [message["role"] for message in messages]
     results = hosted_results(request, tokenizers)
@@ -68,7 +69,7 @@ def extract(
         needs_json=request.wants_json,
         hour_cache=_HOUR_TTL in all_strings,
         hosted=hosted(responses_body) if responses_body else (),
-        paid_by_call=has_paid_by_call(responses_body or request.body),
+        paid_by_call=bool(offering_body) and has_paid_by_call(offering_body),
         kind=call_kind(request),
         uncounted=extra,
         marked=EPHEMERAL in all_strings,
