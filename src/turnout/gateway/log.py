@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from turnout.core import Scan, Standing, usd
+from turnout.gateway.log_stream import PatientHandler
 
 if TYPE_CHECKING:
     from turnout.runtime import Receipt, Walk  # a parent of workers logs without it
@@ -42,7 +43,7 @@ class JsonLines(logging.Formatter):
 
 def configure(level: str = "INFO") -> None:
     """Sends the gateway's logs, and an exporter's complaints, to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = PatientHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name, lowest in (("turnout", level), ("opentelemetry", "WARNING")):
         logger = logging.getLogger(name)
