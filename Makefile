@@ -28,7 +28,7 @@ check: $(READY) ## format, lint, strict types, import layers
 	@$(BIN)/ruff format --check -q src tests benchmarks scripts
 	@$(BIN)/ruff check -q src tests benchmarks scripts
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -n 2
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 # The locks record no registry address.
 lock: $(READY) ## writes requirements/*.lock anew, with hashes

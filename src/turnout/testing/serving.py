@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from turnout.gateway.stop_process import stop_process
+from turnout.core.stop_process import stop_process
 
 _SERVING_LINE = re.compile(r"serving on https?://[^/]*:(\d+)/v1")
 _START_S = 60.0

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from turnout.gateway.stop_process import stop_process
+from turnout.core.stop_process import stop_process
 
 _WAITS = "import signal, time; signal.signal(signal.SIGTERM, signal.{}); print(flush=True); {}"
 
