@@ -21,8 +21,8 @@ from typing import IO
 import orjson
 
 from turnout.core import ConfigError
-from turnout.gateway.listener import Address, bind
 from turnout.core.stop_process import stop_process
+from turnout.gateway.listener import Address, bind
 from turnout.gateway.worker_link import SERVING
 from turnout.providers import HttpTransport, Timeouts, TransportError, WireRequest, read_all
 
