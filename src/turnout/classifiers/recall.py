@@ -21,6 +21,7 @@ from turnout.classifiers.first import FirstRead, FirstStage
 from turnout.classifiers.views import Readings, decoded_again, readings_of, stretches
 from turnout.classifiers.window import long_part_sentences
 from turnout.core.arrays import Floats
+from turnout.core.text_digest import text_digest
 
 _DIGEST = 16
 # So many readings and vectors are remembered; up to so few texts are read faster than looked up.
@@ -72,7 +73,7 @@ class Recall:
             found = self._first.read([texts[i] for i in places])
             return np.column_stack([found.logits, found.quick, found.known])
 
-        each = self._readings.rows_of([_digest(text) for text in texts], compute)
+        each = self._readings.rows_of([text_digest(text, _DIGEST) for text in texts], compute)
         outputs = each.shape[1] // 2
         return FirstRead(logits=each[:, :outputs], quick=each[:, outputs:-1], known=each[:, -1])
 
@@ -122,7 +123,7 @@ class CutCache:
         ]
 
     def _long_text_cut(self, text: str) -> tuple[list[str], list[str]]:
-        key = _digest(text)
+        key = text_digest(text, _DIGEST)
         with self._lock:
             kept = self._stored.get(key)
         if kept is None:
@@ -158,10 +159,6 @@ class CutCache:
                 self._bytes += size
             while self._bytes > _BYTES:
                 self._bytes -= sum(map(len, self._stored.popitem(last=False)[1]))
-
-
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest()
 
 
 def _offsets(text: str, pieces: Sequence[str]) -> bytes:

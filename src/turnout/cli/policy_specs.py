@@ -55,17 +55,20 @@ def policy_of(
         ) from None
 
 
-def _number(text: str, *, least: float = 0.0, most: float = math.inf) -> float:
-    """The number, if it is within these bounds; 0 for an empty text. Raises ValueError."""
+def _number(text: str, *, most: float = math.inf) -> float:
+    """The number, if it is from 0 to ``most``; 0 for an empty text. Raises ValueError."""
     value = float(text or 0)
-    if not least <= value <= most or math.isinf(value):
+    if not 0 <= value <= most or math.isinf(value):
         raise ValueError(text)
     return value
 
 
 def _steps(text: str) -> int:
     """The whole number from 1 to 10. Raises ValueError."""
-    return int(_number(str(int(text)), least=1, most=10))
+    steps = int(text)
+    if not 1 <= steps <= 10:
+        raise ValueError(text)
+    return steps
 
 
 def _above_quality(value: str, bundle: "Bundle | None") -> Policy:

@@ -4,7 +4,6 @@ Folds are grouped: rows that share a ``bucket`` (else a text) are in one fold, a
 tables that are trained on together. Only the folds read the bucket, never a predictor.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
 from turnout.core.plural import many
+from turnout.core.text_digest import text_digest
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import row_text
 from turnout.training.success import SMALLEST_TABLE, train
@@ -102,5 +102,4 @@ def _dealt_in_turn(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
 
 
 def _number_of_text(text: str) -> int:
-    written = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(written, digest_size=7).digest(), "big")
+    return int.from_bytes(text_digest(text, 7), "big")

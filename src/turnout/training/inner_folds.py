@@ -4,12 +4,12 @@ Invariant: equal texts share a fold, and only texts and embeddings are read, so 
 can influence the tuning.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from turnout.core.arrays import Floats, Ints
+from turnout.core.text_digest import text_digest
 
 Folds = list[tuple[Ints, Ints]]
 
@@ -19,8 +19,7 @@ _KINDS = 6
 
 def random_folds(texts: Sequence[str], seed: int, count: int = _FOLDS) -> Folds:
     """Train and test rows of ``count`` folds, by a hash of the text."""
-    salted = (f"{seed}\n{text}".encode("utf-8", "surrogatepass") for text in texts)
-    lots = [hashlib.blake2b(text, digest_size=8).digest() for text in salted]
+    lots = [text_digest(f"{seed}\n{text}", 8) for text in texts]
     place = np.array([int.from_bytes(lot, "big") % count for lot in lots])
     return _split(place, count)
 

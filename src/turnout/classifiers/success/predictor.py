@@ -8,7 +8,6 @@ whether it is harder than it looks. A model added later is a ``Newcomer``.
 Invariant: pure after loading; an artefact of another schema is refused.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +22,7 @@ from turnout.classifiers.success.newcomer import Newcomer
 from turnout.classifiers.success.scale import abilities, lowered_where_harder
 from turnout.core import Ref
 from turnout.core.arrays import Floats, product
+from turnout.core.text_digest import text_digest
 from turnout.features.prompt import PromptText
 
 # Tuned on folds and left-out tasks of the shared tables: the least weight of a table among those
@@ -206,6 +206,5 @@ def with_shared_column(encoded: Floats, shared: Forest | None) -> Floats:
 
 def prompt_hashes(prompts: Sequence[PromptText]) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of each prompt, to recognise it without storing it."""
-    texts = ("\n".join(prompt).encode("utf-8", "surrogatepass") for prompt in prompts)
-    digests = (hashlib.blake2b(text, digest_size=8).digest() for text in texts)
+    digests = (text_digest("\n".join(prompt), 8) for prompt in prompts)
     return np.array([int.from_bytes(d, "big") for d in digests], dtype=np.uint64)
