@@ -128,10 +128,14 @@ class ServerConnection(asyncio.Protocol):
         for exchange in (self._answering, *self._queued):
             if exchange is not None:
                 exchange.caller_left()
+        self._queued.clear()
+        self._receiving = None
+        # It holds this connection: a cycle would stay in memory until a collection.
+        del self._parser
         if self.task is None:
             self._connections.discard(self)
         else:
-            self.task.add_done_callback(lambda _: self._connections.discard(self))
+            self.task.add_done_callback(self._ended)
 
     def data_received(self, data: bytes) -> None:
         """Reads what came; a head is counted before it is parsed."""
@@ -311,6 +315,12 @@ class ServerConnection(asyncio.Protocol):
             # A handler that gave no whole answer leaves nothing to go on with.
             if not exchange.finished and not self.closed:
                 self._transport.abort()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """What was under way when the caller left has ended."""
+        del task
+        self._answering = None
+        self._connections.discard(self)
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Answers what cannot be read, unless requests before it are still answered, and ends."""

@@ -7,6 +7,7 @@ The grammar (RFC 9112) is llhttp's, in its strict mode. This module does not loo
 
 import asyncio
 from collections.abc import Callable
+from copy import copy
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -84,8 +85,7 @@ class Connection(asyncio.Protocol):
         self.headers = []
         self._transport.write(data)
         while not self._has_head:
-            if self._error is not None:
-                raise self._error
+            self._raise_error()
             await self._progress(due)
 
     async def read(self, due: float) -> bytes:
@@ -94,8 +94,7 @@ class Connection(asyncio.Protocol):
         Raises TimeoutError at ``due``, BrokenHttp, BrokenOff, or OSError.
         """
         while not self._parts:
-            if self._error is not None:
-                raise self._error
+            self._raise_error()
             if not self._busy:
                 return b""
             await self._progress(due)
@@ -114,15 +113,22 @@ class Connection(asyncio.Protocol):
             self._end(None)
             self._transport.abort()
 
+    def _raise_error(self) -> None:
+        """Raises what ended the connection, if it was an error."""
+        if self._error is not None:
+            # A copy, since the traceback of what is raised holds this connection.
+            raise copy(self._error)
+
     async def _progress(self, due: float) -> None:
         """Waits until something has come. Raises TimeoutError."""
         self._due = due
         # The timer is not set anew for each deadline: when it fires, it checks the current one.
         if self._timer is None or due < self._timer_at:
             self._arm(due)
-        self._waiter = waiter = self._loop.create_future()
+        # Not in a variable: an error's traceback would hold the future, which holds the error.
+        self._waiter = self._loop.create_future()
         try:
-            await waiter
+            await self._waiter
         finally:
             self._waiter = None
 
@@ -162,6 +168,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; a body without a length ends with it."""
+        # It holds this connection: a cycle would stay in memory until a collection.
+        del self._parser
         if self.closed:
             return
         if self._busy and self._has_head and exc is None and not self._framed:
