@@ -3,18 +3,21 @@
 import http.client
 import os
 import signal
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.gateway.world import chat
 from tests.runtime.world import PATIENT, config
 from tests.waiting import soon
+from turnout.gateway.metrics import _reserve_space
 from turnout.ledger import store_at
 from turnout.testing import FaultyUpstream, Served, serving
 
@@ -199,6 +202,30 @@ def test_metrics_need_no_space_that_a_full_disk_could_lack(tmp_path: Path) -> No
         left = {file.name.split("_")[0]: file.stat() for file in folder.glob(f"*_{dead}.db")}
         assert left.keys() == {"counter", "gauge", "histogram"}
         assert all(file.st_size < 64 * 1024 for file in left.values())
+
+
+def test_a_starting_worker_shows_others_no_half_made_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They read the files of all workers when they are asked for metrics."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    sizes: set[int] = set()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            with suppress(FileNotFoundError):
+                sizes.update(file.stat().st_size for file in tmp_path.glob("*.db"))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    for _ in range(100):
+        _reserve_space()
+        for file in tmp_path.iterdir():
+            file.unlink()
+    ended.set()
+    watching.join()
+    assert len(sizes) == 1
 
 
 def _counted(port: int) -> float:

@@ -214,7 +214,10 @@ def _reserve_space() -> None:
     for kind in ("counter", "histogram", "gauge_livesum", "gauge_mostrecent"):
         file = Path(os.environ[_FOLDER], f"{kind}_{os.getpid()}.db")
         if not file.exists():
-            file.write_bytes(bytes(_RESERVED_BYTES))
+            # Under another name first: other workers read files, which must not be empty.
+            new = file.with_suffix(".new")
+            new.write_bytes(bytes(_RESERVED_BYTES))
+            new.rename(file)
 
 
 def _clear_dead_workers() -> None:
