@@ -60,6 +60,29 @@ def test_a_process_without_free_descriptors_lives_and_recovers(tmp_path: Path) -
             assert served.process.poll() is None
 
 
+def test_a_lack_of_sockets_is_not_the_providers_fault() -> None:
+    """No call is made nor paid, no model cools down, and the next request is answered by it."""
+    with FaultyUpstream() as upstream, serving(config(upstream, timeouts=PATIENT)) as served:
+        link = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+        link.request("POST", "/v1/route", orjson.dumps(chat()))  # loads what a decision needs
+        link.getresponse().read()
+        free = resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (3, free[1]))
+        for _ in range(8):
+            link.request("POST", "/v1/chat/completions", orjson.dumps(chat()))
+            answer = link.getresponse()
+            attempt = orjson.loads(answer.read())["error"]["attempts"][0]
+            assert answer.status == 502
+            assert "no socket is left" in attempt["detail"]
+            assert float(answer.headers["x-turnout-cost-usd"]) == 0
+        resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, free)
+        link.request("POST", "/v1/chat/completions", orjson.dumps(chat()))
+        answer = link.getresponse()
+        assert (answer.status, answer.headers["x-turnout-attempts"]) == (200, "1")
+        assert orjson.loads(answer.read())["model"] == "acme/fast"
+        link.close()
+
+
 def _status(port: int) -> int | None:
     """The status of a request on a connection of its own; None where there is no answer."""
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

@@ -5,6 +5,7 @@ connection is closed. This module does not know requests.
 """
 
 import asyncio
+import errno
 import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Addresses = list[tuple[Any, ...]]
 
 _EYEBALLS_S = 0.25
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Unresolved(Exception):
@@ -26,6 +28,10 @@ class Unresolved(Exception):
 
 class Unreachable(Exception):
     """No address of the host accepts the connection; the cause says why."""
+
+
+class OutOfSockets(Exception):
+    """No socket is left on this machine for the connection; the cause says why."""
 
 
 class NoConnectionInTime(Exception):
@@ -43,7 +49,7 @@ class Connector:
     async def connect(self, target: Target, due: float) -> Connection:
         """A new connection.
 
-        Raises Unresolved, Unreachable, NoConnectionInTime, or ssl.SSLError.
+        Raises Unresolved, Unreachable, OutOfSockets, NoConnectionInTime, or ssl.SSLError.
         """
         try:
             async with asyncio.timeout_at(due):
@@ -58,7 +64,7 @@ class Connector:
                 return list(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
             found = await self._loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise Unresolved from error
+            raise (OutOfSockets if _is_shortage(error) else Unresolved) from error
         return list(found)
 
     async def _connected(self, target: Target, addresses: Addresses) -> Connection:
@@ -69,7 +75,7 @@ class Connector:
                 addresses, happy_eyeballs_delay=_EYEBALLS_S, interleave=1, loop=self._loop
             )
         except OSError as error:
-            raise Unreachable from error
+            raise (OutOfSockets if _is_shortage(error) else Unreachable) from error
         try:
             connection = await self._upgraded(target, sock)
         except BaseException:
@@ -102,6 +108,10 @@ class Connector:
             self._context = ssl.create_default_context()
             self._context.set_alpn_protocols(["http/1.1"])
         return self._context
+
+
+def _is_shortage(error: Exception) -> bool:
+    return getattr(error, "errno", None) in _SHORTAGES
 
 
 def _is_literal(host: str) -> bool:

@@ -57,6 +57,12 @@ RULES: Mapping[str, Rule] = {
         says="cannot resolve the host of {target}: {cause}; check base_url", scope="provider"
     ),
     "Unreachable": Rule(says="cannot reach {target}: {cause}", scope="provider"),
+    "OutOfSockets": Rule(
+        says="no socket is left to reach {target}: {cause}; raise this machine's limits or send "
+        "less at a time",
+        retry="no",
+        blame="us",
+    ),
     "NoConnectionInTime": Rule(
         says="cannot reach {target}: no connection in time", kind="timeout", scope="provider"
     ),

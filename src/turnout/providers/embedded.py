@@ -164,4 +164,4 @@ class _Job:
 
 
 def _unavailable(detail: str) -> Fault:
-    return Fault(kind="unavailable", detail=detail, scope="provider", blame="us")
+    return Fault(kind="unavailable", detail=detail, scope="provider")

@@ -49,7 +49,8 @@ class Pool:
     async def get(self, target: Target, due: float) -> Connection:
         """An idle connection, else a new one, or one that becomes free before that is made.
 
-        Raises Unresolved, Unreachable, NoConnectionInTime, ClosedEarly, or ssl.SSLError.
+        Raises Unresolved, Unreachable, OutOfSockets, NoConnectionInTime, ClosedEarly, or
+        ssl.SSLError.
         """
         stand = self._stand(target)
         while (connection := self._idle(stand)) is None:

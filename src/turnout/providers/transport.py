@@ -11,7 +11,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 
 from turnout.core import Fault
-from turnout.providers.connecting import NoConnectionInTime, Unreachable, Unresolved
+from turnout.providers.connecting import (
+    NoConnectionInTime,
+    OutOfSockets,
+    Unreachable,
+    Unresolved,
+)
 from turnout.providers.connection_faults import fault_of
 from turnout.providers.deadlines import Deadlines, no_first_byte
 from turnout.providers.decompress import Inflate, UnknownEncoding, inflater
@@ -35,6 +40,7 @@ _FAILURES = (
     Unsendable,
     Unresolved,
     Unreachable,
+    OutOfSockets,
     NoConnectionInTime,
     ssl.SSLError,
     BrokenHttp,

@@ -316,7 +316,7 @@ class Call(Struct, kw_only=True):
         For other failures the prompt counts: an answer may have been made and billed unseen.
         """
         text = "".join(self._texts)
-        unseen = fault is not None and fault.scope == "provider"
+        unseen = fault is not None and (fault.scope == "provider" or fault.blame == "us")
         if not text and (self._unbilled or unseen):
             return Usage()
         return Usage(

@@ -283,7 +283,11 @@ class Health:
             _LOG.error("a provider's spend limit is reached", extra={"fields": fields})
         elif fault.kind in _PERSISTENT:
             self._open(name, fault, rules.lasting_s)
-        elif fault.kind in _TRANSIENT and (state.probed or state.until <= self._clock()):
+        elif (
+            fault.kind in _TRANSIENT
+            and fault.blame == "provider"
+            and (state.probed or state.until <= self._clock())
+        ):
             # A call that began before the deployment was closed tells nothing new.
             state.failures += 1
             if state.failures >= rules.failures or state.window < _FULL_WINDOW:
