@@ -86,6 +86,27 @@ def test_the_text_of_an_answer_in_parts_is_text() -> None:
     assert reply.body["choices"][0]["message"]["content"] == parts
 
 
+def test_thoughts_in_parts_reach_callers_of_every_dialect() -> None:
+    """As blocks or items of thoughts; callers of chat get the parts as they came."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Japan?"}]}
+    parts = [thought, {"type": "text", "text": "Tokyo"}]
+    with (
+        provider({"content": parts}) as base_url,
+        world(provider_more={"base_url": base_url}) as w,
+    ):
+        asked = chat(model="coder")
+        thinking = {"type": "enabled", "budget_tokens": 1024}
+        body = {**asked, "max_tokens": 2000, "thinking": thinking}
+        blocks = w.post("/v1/messages", body).json()["content"]
+        items = w.post("/v1/responses", {"model": "coder", "input": "Hi"}).json()["output"]
+        content = w.post("/v1/chat/completions", asked).json()["choices"][0]["message"]["content"]
+    assert [block.get("thinking", block.get("text")) for block in blocks] == ["Japan?", "Tokyo"]
+    assert [item["type"] for item in items] == ["reasoning", "message"]
+    assert "Japan?" in str(items[0])
+    assert "Japan?" not in str(items[1])
+    assert content == parts
+
+
 def test_a_refusal_that_nobody_counted_is_counted() -> None:
     """It was written and billed like any other text."""
     words = "I would rather not do that, if you do not mind."

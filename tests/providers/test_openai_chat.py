@@ -195,10 +195,12 @@ def test_all_choices_are_read() -> None:
 
 def test_content_in_parts_is_joined() -> None:
     """Mistral may answer in a list of parts (docs.mistral.ai/api)."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "t"}]}
     parts = [{"type": "text", "text": "a"}, {"type": "reference"}, {"type": "text", "text": "b"}]
-    found = decode(choices=[choice(content=parts)])
+    found = decode(choices=[choice(content=[thought, *parts, thought])])
     assert isinstance(found, Chunk)
     assert found.deltas[0].text == "ab"
+    assert found.deltas[0].reasoning == "tt"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ Invariant: a value of the wrong type raises, so that no answer is read in part.
 This module does not know bytes, errors or usage.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import orjson
@@ -49,12 +49,16 @@ def _usage_of_groq(answer: Mapping[str, Any]) -> object:
 def _delta(choice: object, place: int, part: Part) -> Delta:
     item = an_object(choice, "a choice")
     message = an_object(item.get(part) or {}, part)
-    reasoning, calls = message.get("reasoning_content"), message.get("tool_calls")
+    thoughts = message.get("reasoning_content") or message.get("reasoning")
+    text, calls = message.get("content"), message.get("tool_calls")
     cited = message.get("annotations")
+    if isinstance(text, list):
+        text, in_parts = _text_and_thoughts(text)
+        thoughts = thoughts or in_parts
     return Delta(
         choice=_index(item.get("index"), place),
-        text=_content(message.get("content")),
-        reasoning=any_text(reasoning or message.get("reasoning"), "reasoning"),
+        text=any_text(text, "content"),
+        reasoning=any_text(thoughts, "reasoning"),
         refusal=any_text(message.get("refusal"), "refusal"),
         tool_calls=_tool_calls(calls) if calls else (),
         sources=tuple(_sources(cited)) if cited else (),
@@ -80,12 +84,16 @@ def _sources(annotations: object) -> Iterator[Mapping[str, Any]]:
             yield page
 
 
-def _content(value: object) -> str:
-    """The text of content, which is a string or a list of parts."""
-    if isinstance(value, list):
-        parts = [an_object(part, "a content part") for part in value]
-        return "".join(any_text(part.get("text"), "text") for part in parts)
-    return any_text(value, "content")
+def _text_and_thoughts(content: Sequence[object]) -> tuple[str, str]:
+    """Those of content in parts, as in docs.mistral.ai/capabilities/reasoning."""
+    parts = [an_object(part, "a content part") for part in content]
+    thoughts = [part.get("thinking") for part in parts if part.get("type") == "thinking"]
+    return _text(parts), "".join([_text(inner) for inner in thoughts if isinstance(inner, list)])
+
+
+def _text(parts: Sequence[object]) -> str:
+    objects = [an_object(part, "a content part") for part in parts]
+    return "".join([any_text(part.get("text"), "text") for part in objects])
 
 
 def _tool_calls(value: object) -> tuple[ToolCallDelta, ...]:
