@@ -117,7 +117,7 @@ class Ledger(Recorder):
             ticket.wait()
 
     async def check_writable(self) -> None:
-        """As Recorder.probed."""
+        """As Recorder.check_writable."""
         await self.write(NO_CHANGE)
 
     def write(self, change: Change) -> Awaitable[None]:

@@ -54,7 +54,7 @@ class PostgresStore:
         self._run(self._commit((), lambda _: statements))
 
     def commit_with_balances(self, accounts: Sequence[Account], build: BuildStatements) -> None:
-        """As Store.commit_on."""
+        """As Store.commit_with_balances."""
         self._run(self._commit(accounts, build))
 
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -76,7 +76,7 @@ class SqliteStore:
         self.commit_with_balances((), lambda _: statements)
 
     def commit_with_balances(self, accounts: Sequence[Account], build: BuildStatements) -> None:
-        """As Store.commit_on."""
+        """As Store.commit_with_balances."""
         connection = self._connection
         if connection is None:
             raise StoreFailure(f"{self.where} is not open")

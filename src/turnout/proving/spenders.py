@@ -151,7 +151,7 @@ class _HoldsNothing(Ledger):
     """A ledger that checks and records, as a sabotage."""
 
     def use_limits(self, limits: Limits) -> None:
-        """As Ledger.limit_by."""
+        """As Ledger.use_limits."""
         super().use_limits(_NoLimits(limits.budgets))
 
 
