@@ -332,3 +332,17 @@ def test_tokens_join_to_the_text() -> None:
     text = "Grüß Gott,  42 trains\n(late)!  "
     assert "".join(tokens_of(text)) == text
     assert prompt_tokens({}) == 1
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_connections_that_end_with_the_server_are_no_errors(turns: int) -> None:
+    """However far a connection has come when it is cancelled, nothing is reported."""
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    async with FaultyUpstream() as upstream:
+        _, writer = await asyncio.open_connection("127.0.0.1", upstream.port)
+        assert await soon_here(lambda: upstream.open_connections)
+        writer.close()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    assert reported == []

@@ -31,7 +31,7 @@ def with_ending(path: str | Path, ending: str) -> Path:
 def acquire(path: str | Path, wait_s: float = 0.0) -> int:
     """The file's descriptor, once this process holds it; closing it releases the lock.
 
-    Raises Held or OSError.
+    Raises LockHeld or OSError.
     """
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     until = time.monotonic() + wait_s

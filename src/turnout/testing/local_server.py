@@ -8,6 +8,7 @@ import asyncio
 import socket
 import struct
 import threading
+from contextlib import suppress
 from typing import Self
 
 _CLOSE_WITH_RST = struct.pack("ii", 1, 0)
@@ -94,7 +95,9 @@ class LocalServer:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self.connections += 1
-        await self._serve_connection(reader, writer)
+        # Before Python 3.12 asyncio reports a connection that was cancelled as an error.
+        with suppress(asyncio.CancelledError):
+            await self._serve_connection(reader, writer)
 
     def _run(self, loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
         asyncio.set_event_loop(loop)
