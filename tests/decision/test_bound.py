@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.worlds import deployment, features, price, request
-from turnout.catalog import Deployment
-from turnout.decision import bound
+from turnout.catalog import Deployment, ModelCard
+from turnout.decision import bound, lowered_cap
 from turnout.decision.bound import input_tokens
 
 WINDOW = 128_000
@@ -128,3 +128,18 @@ def test_a_hold_at_anthropic_is_for_the_cap_that_it_is_sent(model: str, cap: int
     )
     assert bound(request(), features(), claude).cost_pico_usd == cap * 15_000_000
     assert (bound(request(), features(), here).cost_pico_usd or 0) > 100_000 * 15_000_000
+
+
+@pytest.mark.parametrize("max_output", [None, 300])
+@pytest.mark.parametrize("prompt", [0, 10, 500, 990, 999, 1_000, 2_000])
+@pytest.mark.parametrize("cap", [1, 299, 301, 990, 5_000])
+def test_a_cap_is_lowered_only_where_it_must_be(
+    cap: int, prompt: int, max_output: int | None
+) -> None:
+    """One that fits stays; a lowered one is at least 1, and no more than is held for the answer."""
+    card = ModelCard(id="m", context_window=1_000, max_output=max_output)
+    room = min(max_output or 1_000, max(0, 1_000 - prompt))
+    lowered = lowered_cap(cap, prompt, card)
+    assert lowered == cap if cap <= room else 1 <= lowered <= max(1, room)
+    if cap > room:
+        assert lowered >= room // 2

@@ -207,11 +207,10 @@ def _limited(**limits: Any) -> dict[str, Any]:
         ({"features": features(tokens=901)}, "window_exceeded", "answer exceed context limit: 901"),
         ({"features": features(tokens=1000)}, "window_exceeded", "too long: 1000 tokens > 1000"),
         (
-            {"features": features(tokens=600), "request": request(max_tokens=500)},
+            {"features": features(tokens=950), "request": request(max_tokens=500)},
             "window_exceeded",
-            "input length and `max_tokens` exceed context limit: 600 + 500 > 1000",
+            "input length and `max_tokens` exceed context limit: 950 + 500 > 1000",
         ),
-        ({"request": request(max_tokens=600)}, "answer_too_short", "answers at most 500"),
         ({"features": features(modalities=frozenset({"text", "image"}))}, "incapable", "image"),
         ({"features": features(needs_tools=True)}, "incapable", "does not call tools"),
         ({"features": features(needs_json=True)}, "incapable", "does not promise JSON"),
@@ -243,6 +242,37 @@ def test_each_hard_constraint_excludes_with_its_reason(
     assert "small" not in [r.deployment for r in decision.routes]
 
 
+@pytest.mark.parametrize("cap", [500, 501, 9_000])
+def test_a_model_that_answers_less_than_the_cap_comes_last(cap: int) -> None:
+    """It is asked if no other model can answer, and its reason says how much it answers."""
+    small = deployment("small", price(1, 1), max_output=500)
+    big = deployment("big", price(2, 2))
+    cheap = rulebook(cards=catalog(small, big), policy=rulebook().policies["cheapest"])
+    for shut in ((), ("big",)):
+        down = Snapshot(unavailable=dict.fromkeys(shut, _COOLING))
+        decision = decision_for(rules=cheap, request=request(max_tokens=cap), snapshot=down)
+        routes = [route.deployment for route in decision.routes]
+        assert routes == [name for name in _in_order(cap) if name not in shut]
+        said = {c.deployment: c.reason for c in decision.candidates}["small"]
+        assert (f"answers at most 500 of the {cap:,} tokens asked for" in said) == (cap > 500)
+
+
+def _in_order(cap: int) -> tuple[str, str]:
+    return ("big", "small") if cap > 500 else ("small", "big")
+
+
+def test_a_model_that_can_do_nothing_else_is_not_asked_for_less() -> None:
+    """Only the cap can be lowered: what else it lacks excludes it as before."""
+    small = deployment("small", price(1, 1), max_output=500, tools=False)
+    decision = decision_for(
+        rules=rulebook(cards=catalog(small), policy=rulebook().policies["cheapest"]),
+        request=request(max_tokens=501),
+        features=features(needs_tools=True),
+    )
+    assert not decision.routes
+    assert [c.excluded.kind for c in decision.candidates if c.excluded] == ["incapable"]
+
+
 _COST = 10 * 10**6 + 100 * 2 * 10**6  # of the usual prompt and answer
 _MOST = bound(request(), features(), deployment("small", price(1, 2), max_output=500))
 
@@ -252,8 +282,8 @@ _MOST = bound(request(), features(), deployment("small", price(1, 2), max_output
     [
         ({"features": features(tokens=900)}, None),
         ({"features": features(tokens=901)}, "window_exceeded"),
-        ({"request": request(max_tokens=500)}, None),
-        ({"request": request(max_tokens=501)}, "answer_too_short"),
+        ({"features": features(tokens=950), "request": request(max_tokens=50)}, None),
+        ({"features": features(tokens=951), "request": request(max_tokens=50)}, "window_exceeded"),
         (_limited(max_cost_pico_usd=_COST), None),
         (_limited(max_cost_pico_usd=_COST - 1), "over_cost_limit"),
         (_limited(most_pico_usd=_MOST.cost_pico_usd), None),

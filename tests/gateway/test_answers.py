@@ -295,12 +295,34 @@ def test_a_request_that_fits_no_window_is_told_in_the_words_that_clients_look_fo
 ) -> None:
     """They shorten it then, whether they read the code or the message."""
     with world() as w:
-        said = w.post(path, chat(max_tokens=200_000))
+        said = w.post(path, chat("a " * 130_000, max_tokens=2_000))
     error = said.json()["error"]
     assert (said.status, error["code"]) == (400, "context_length_exceeded")
     assert "longer than the model's context length" in error["message"]
-    limits = r"input length and `max_tokens` exceed context limit: \d+ \+ 200000 > 128000"
-    assert re.search(limits, error["message"])
+    assert re.search(r"prompt is too long: \d+ tokens > 128000 maximum", error["message"])
+
+
+@pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])
+@pytest.mark.parametrize("model", ["auto", "coder"])
+def test_a_cap_beyond_every_model_is_lowered(family: str, model: str) -> None:
+    """Clients ask unknown models for as much as any model writes; what is held is no less."""
+    thinking = {"type": "enabled", "budget_tokens": 190_000}
+    paths = {
+        "/v1/chat/completions": chat(max_completion_tokens=200_000),
+        "/v1/messages": chat(max_tokens=200_000, thinking=thinking),
+        "/v1/responses": {"input": "Hello", "max_output_tokens": 200_000},
+    }
+    with world(family=family) as w:
+        for path, body in paths.items():
+            answer = w.post(path, body | {"model": model})
+            sent = w.sent()
+            caps = [value for name, value in sent.items() if name.startswith("max_")]
+            assert answer.status == 200, answer.body
+            assert len(caps) == 1
+            assert 127_000 < caps[0] < 128_000
+            budget = (sent.get("thinking") or {}).get("budget_tokens", 0)
+            assert budget < caps[0] * 0.9
+            assert "answers at most 127," in answer.headers["x-turnout-reason"]
 
 
 def test_models_that_are_not_the_callers_do_not_hide_that_the_request_is_too_long() -> None:

@@ -49,4 +49,4 @@ class Exclusion(Struct, frozen=True):
     @property
     def comes_last(self) -> bool:
         """Whether the deployment comes after all others instead of being left out."""
-        return self.kind == "limit_spent"
+        return self.kind in ("limit_spent", "answer_too_short")

@@ -6,7 +6,7 @@ This module does not know budgets.
 
 import math
 
-from turnout.catalog import Deployment
+from turnout.catalog import Deployment, ModelCard
 from turnout.core import Bound, Features, Request
 
 # Providers add a few tokens of their own to a prompt: an eighth of it and 64 are allowed for them.
@@ -20,20 +20,38 @@ def input_tokens(features: Features, deployment: Deployment) -> int:
     return counted if card.token_factor == 1 else math.ceil(counted * card.token_factor)
 
 
+def answer_room(prompt: int, card: ModelCard) -> int:
+    """The most tokens that the model can write behind a prompt of so many."""
+    room = max(0, card.context_window - prompt)
+    return min(card.max_output or room, room)
+
+
+def lowered_cap(cap: int, prompt: int, card: ModelCard) -> int:
+    """A cap on an answer as the model takes it behind a prompt of so many tokens."""
+    most = answer_room(prompt, card)
+    if cap <= most:
+        return cap
+    room = card.context_window - prompt - _margin(prompt)
+    return max(1, min(most, max(most // 2, room)))
+
+
+def _margin(prompt: int) -> int:
+    return prompt // _MARGIN_SHARE + _MARGIN_TOKENS
+
+
 def bound(request: Request, features: Features, deployment: Deployment) -> Bound:
     """The most that one call can use, answers as long as the caller's cap and the model allow."""
     counted = input_tokens(features, deployment)
-    prompt = counted + counted // _MARGIN_SHARE + _MARGIN_TOKENS
+    prompt = counted + _margin(counted)
     card, more = deployment.card, features.uncounted
     if deployment.may_search(features):
         more = None  # the length of what a search finds is unknown, too
     # A provider takes no more than fits the window, whatever a file holds.
     window = max(prompt, card.context_window)
     prompt = window if more is None else min(window, prompt + more)
-    room = max(0, card.context_window - counted) if card.kind == "chat" else 0
+    room = answer_room(counted, card) if card.kind == "chat" else 0
     cap = request.max_output_tokens or deployment.default_max_tokens
-    answer = min(cap or room, card.max_output or room, room)
-    answers = answer * request.choices
+    answers = min(cap or room, room) * request.choices
     price = deployment.price_for(features)
     if price is None:
         return Bound(None, prompt + answers)

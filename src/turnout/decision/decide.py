@@ -122,16 +122,16 @@ def _ranked(
     eligible = [c for c in candidates if not c.excluded]
     warm = situation.snapshot.cached_tokens
     ranked = rank_noting_caches(rank, eligible) if warm else rank(eligible)
-    rate_limited = [c for c in candidates if c.excluded and c.excluded.comes_last]
-    return [*ranked, *_rate_limited_scores(ranked, rank, rate_limited)] if rate_limited else ranked
+    last = [c for c in candidates if c.excluded and c.excluded.comes_last]
+    return [*ranked, *_scores_of_last(ranked, rank, last)] if last else ranked
 
 
-def _rate_limited_scores(
-    ranked: Sequence[Score], rank: Rank, rate_limited: Sequence[Candidate]
+def _scores_of_last(
+    ranked: Sequence[Score], rank: Rank, last: Sequence[Candidate]
 ) -> Iterable[Score]:
-    """Scores for candidates whose rate limit is used up: they follow all others."""
-    reasons = {c.deployment: str(c.excluded) for c in rate_limited}
-    for score in rank([structs.replace(c, excluded=None) for c in rate_limited]):
+    """Scores for candidates that follow all others."""
+    reasons = {c.deployment: str(c.excluded) for c in last}
+    for score in rank([structs.replace(c, excluded=None) for c in last]):
         reason = reasons[score.deployment] + ("" if ranked else f", and no other: {score.reason}")
         propensity = 0.0 if ranked else score.propensity
         yield structs.replace(score, reason=reason, propensity=propensity)

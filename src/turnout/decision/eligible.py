@@ -18,7 +18,7 @@ from turnout.core import (
     Request,
     Snapshot,
 )
-from turnout.decision.bound import bound, input_tokens
+from turnout.decision.bound import answer_room, bound, input_tokens
 from turnout.decision.expected import expected
 
 _TEXT = frozenset({"text"})
@@ -62,7 +62,7 @@ def _check_lists(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
 def _check_window(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
     prompt, window = facts.prompt, deployment.card.context_window
     reserve = facts.cap or facts.answer
-    if prompt + reserve <= window:
+    if prompt + min(facts.answer, reserve) <= window:
         return None
     # In Anthropic's words and numbers, which its clients read to shorten the conversation.
     if prompt >= window:
@@ -73,9 +73,9 @@ def _check_window(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
     return Exclusion("window_exceeded", detail)
 
 
-def _check_answer_length(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
-    cap, most = facts.cap, deployment.card.max_output
-    if cap is None or most is None or cap <= most:
+def _check_cap(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
+    cap, most = facts.cap, answer_room(facts.prompt, deployment.card)
+    if cap is None or cap <= most:
         return None
     detail = f"answers at most {most:,} of the {cap:,} tokens asked for"
     return Exclusion("answer_too_short", detail)
@@ -186,8 +186,6 @@ def _constraints_for(
     if limits.allow is not None or limits.deny:
         constraints.append(_check_lists)
     constraints.append(_check_window)
-    if cap is not None:
-        constraints.append(_check_answer_length)
     needs = features.needs_tools or features.needs_json or features.hosted
     if features.modalities != _TEXT or needs:
         constraints.append(_check_capabilities)
@@ -199,4 +197,6 @@ def _constraints_for(
         constraints.append(_check_latency)
     if snapshot.unavailable:
         constraints.append(_check_available)
+    if cap is not None:
+        constraints.append(_check_cap)  # the last: such a deployment is asked if there is no other
     return constraints

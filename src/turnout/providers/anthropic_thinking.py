@@ -39,13 +39,18 @@ def thinking(model: str, effort: str, cap: int, asked: Mapping[str, Any]) -> Fie
         return {}
     kept = {name: value for name, value in asked.items() if name not in _OWN}
     if not _by_effort(model):
-        budget = min(BUDGETS[effort], cap - cap // _ANSWER_SHARE)
+        budget = budget_within(BUDGETS[effort], cap)
         enabled = {"type": "enabled", "budget_tokens": budget, **kept}
         return {"thinking": enabled} if budget >= _LEAST else {}
     word = _ELSE if effort == _NEWEST and version(model) < _FOR_NEWEST else effort
     shown = {"display": "summarized"} if version(model) >= _HIDING else {}
     adaptive = {"type": "adaptive", **shown, **kept}
     return {"thinking": adaptive, "output_config": {"effort": word}}
+
+
+def budget_within(budget: int, cap: int) -> int:
+    """The budget of thoughts, if need be lowered so that the cap leaves room for the answer."""
+    return min(budget, cap - cap // _ANSWER_SHARE)
 
 
 def with_config(config: Mapping[str, Any], fields: Fields) -> Fields:

@@ -18,9 +18,10 @@ from msgspec import Struct, field, structs
 from turnout.catalog import Catalog, Deployment, billed_deployment
 from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
 from turnout.core.hosted import SERVER_TOOL, SOUND, is_paid_by_call
-from turnout.decision import Attempt
+from turnout.decision import Attempt, lowered_cap
 from turnout.features import count_tokens
 from turnout.providers import Timeouts, TransportError, WireRequest, WireResponse, read_all
+from turnout.providers.caps import with_cap
 from turnout.providers.openai_embeddings import for_each
 from turnout.providers.settings import Refused, added, among, as_refused, without
 from turnout.providers.spent import spent_for_s
@@ -188,9 +189,11 @@ class Call(Struct, kw_only=True):
         return self.backend.refused_settings[bool(self.request.tools)]
 
     def _request_to_send(self) -> Request:
-        """The request without the settings that the model refuses."""
-        left = self.left_out
-        return without(self.request, left) if left else self.request
+        """The request without what the model refuses: settings, and a cap beyond its answers."""
+        request, left, cap = self.request, self.left_out, self.request.max_output_tokens
+        if cap and cap > (most := lowered_cap(cap, self.input_tokens, self.target.card)):
+            request = with_cap(request, most)
+        return without(request, left) if left else request
 
     def _may_drop(self, setting: str | None, request: Request) -> bool:
         """Whether the call can be repeated without this setting, as all later ones will be made."""

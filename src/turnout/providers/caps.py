@@ -1,0 +1,29 @@
+"""The cap on an answer's length, lowered wherever a request holds it.
+
+This module does not know models.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import structs
+
+from turnout.core import Request
+from turnout.providers.anthropic_thinking import budget_within
+
+_FIELDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+
+
+def with_cap(request: Request, cap: int) -> Request:
+    """The request with a lower cap, in tokens, both in ``body`` and in ``native``."""
+    native = None if request.native is None else _with_cap(request.native, cap)
+    return structs.replace(request, body=_with_cap(request.body, cap), native=native)
+
+
+def _with_cap(body: Mapping[str, Any], cap: int) -> dict[str, Any]:
+    lowered: dict[str, Any] = {name: cap for name in _FIELDS if body.get(name) is not None}
+    thinking = body.get("thinking")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
+    if isinstance(thinking, Mapping) and isinstance(budget, int):
+        lowered["thinking"] = {**thinking, "budget_tokens": budget_within(budget, cap)}
+    return {**body, **lowered}
