@@ -360,7 +360,7 @@ def test_a_model_whose_rate_limit_is_spent_comes_last() -> None:
     now = structs.replace(NOW, unavailable=dict.fromkeys(("coder", "fast", "strong"), spent))
     found = decision_for(snapshot=now)
     assert [route.deployment for route in found.routes] == ["coder", "fast", "strong"]
-    assert found.reason.startswith("its rate limit is spent, and no other: ")
+    assert found.reason.startswith("its rate limit is spent, and no other is left: ")
     assert next(c for c in found.candidates if c.deployment == "coder").propensity == 1
 
 

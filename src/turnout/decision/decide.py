@@ -132,9 +132,11 @@ def _scores_of_last(
     """Scores for candidates that follow all others."""
     reasons = {c.deployment: str(c.excluded) for c in last}
     for score in rank([structs.replace(c, excluded=None) for c in last]):
-        reason = reasons[score.deployment] + ("" if ranked else f", and no other: {score.reason}")
-        propensity = 0.0 if ranked else score.propensity
-        yield structs.replace(score, reason=reason, propensity=propensity)
+        reason = reasons[score.deployment]
+        if ranked:
+            yield structs.replace(score, reason=reason, propensity=0.0)
+        else:
+            yield structs.replace(score, reason=f"{reason}, and no other is left: {score.reason}")
 
 
 def decision_id(request: Request, rules: Rulebook) -> str:
