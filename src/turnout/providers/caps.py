@@ -21,7 +21,8 @@ def with_cap(request: Request, cap: int) -> Request:
 
 
 def _with_cap(body: Mapping[str, Any], cap: int) -> dict[str, Any]:
-    lowered: dict[str, Any] = {name: cap for name in _FIELDS if body.get(name) is not None}
+    given = [name for name in _FIELDS if body.get(name) is not None]
+    lowered: dict[str, Any] = {name: min(body[name], cap) for name in given}
     thinking = body.get("thinking")
     budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
     if isinstance(thinking, Mapping) and isinstance(budget, int):
