@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.world import Answer, World, chat, messages, world
+from tests.gateway.world import Answer, World, chat, messages, with_picture, world
 from tests.runtime.world import UNSAFE
 from turnout.core import Caller, ConfigError
 from turnout.gateway.access import OPEN_PATHS, Access
@@ -237,7 +237,7 @@ def test_what_is_not_carried_out_counts_as_no_request(gate: World) -> None:
         (b"{", 400, 0),
         (chat(model="nobody"), 404, 0),
         (chat(model="strong"), 403, 0),
-        (chat(max_tokens=10**7), 400, 0),
+        (with_picture(), 400, 0),
         (chat(UNSAFE), 200, 1),
         (chat(model="strong"), 403, 1),
         (chat(UNSAFE), 429, 1),

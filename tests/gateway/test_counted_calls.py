@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.world import World, chat, world
+from tests.gateway.world import World, chat, with_picture, world
 from tests.runtime.cascades import QUALITY
 from tests.waiting import soon
 from turnout.core import RouterError
@@ -18,7 +18,6 @@ JUDGE = {
     "policy": {"name": "cascade", "steps": 2, "verify": VERIFY},
     "qualities": {**QUALITY, "coder": 0.1},
 }
-TOO_LONG = chat(max_tokens=10**8)
 
 
 def counter_sum(w: World, name: str) -> float:
@@ -47,10 +46,10 @@ def ledger_and_metrics_agree(w: World, place: Path, *, calls: int) -> bool:
 
 
 def test_a_label_counts_though_its_request_is_refused(tmp_path: Path) -> None:
-    """By what no model can write, after the label was paid."""
+    """As no model takes it, after the label was paid."""
     place = tmp_path / "ledger.db"
     with world(ledger=str(place), **LABEL) as w:
-        assert w.post("/v1/chat/completions", TOO_LONG).status == 400
+        assert w.post("/v1/chat/completions", with_picture()).status == 400
         assert soon(lambda: ledger_and_metrics_agree(w, place, calls=1))
 
 

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.gateway.test_leaving import send_and_leave
-from tests.gateway.world import World, chat, messages, world
+from tests.gateway.world import World, chat, messages, with_picture, world
 from tests.runtime.cascades import QUALITY
 from tests.runtime.world import CODE, UNSAFE
 from tests.waiting import soon
@@ -160,11 +160,11 @@ def test_a_caller_who_left_has_spans_of_his_calls() -> None:
 
 
 def test_a_label_is_a_span_though_its_request_is_refused() -> None:
-    """By what no model can take, after the label was paid."""
+    """As no model takes it, after the label was paid."""
     label = {"classifier": {"kind": "llm", "model": "coder", "deadline_s": 20}}
     with world(**label) as w:
         kept = span_exporter(w)
-        answer = w.post("/v1/chat/completions", chat(CODE, max_tokens=10**7))
+        answer = w.post("/v1/chat/completions", with_picture(CODE))
         assert answer.status == 400
     found = spans(kept)
     ((request,), (label_call,)) = found["chat"], found["chat acme/coder"]

@@ -154,6 +154,13 @@ def chat(text: str = "What is the capital of Japan?", **more: Any) -> dict[str, 
     return {"model": "auto", "messages": [{"role": "user", "content": text}], **more}
 
 
+def with_picture(text: str = "What is this?") -> dict[str, Any]:
+    """A chat body that no model takes unless the world has ``modalities`` for it."""
+    picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    content = [{"type": "text", "text": text}, picture]
+    return {"model": "auto", "messages": [{"role": "user", "content": content}]}
+
+
 def messages(text: str = "What is the capital of Japan?", **more: Any) -> dict[str, Any]:
     """A Messages body."""
     return {**chat(text), "max_tokens": 200, **more}
