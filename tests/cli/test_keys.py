@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_the_list_says_who_is_let_in_and_who_is_not(
         made = run(capfd, "keys", "create", name, "--json", *given, *settings)
         ids[name] = made.json["id"]
     run(capfd, "keys", "revoke", ids["gone"], *settings)
-    with sqlite3.connect(tmp_path / "l.db") as ledger:  # as a day later
+    with closing(sqlite3.connect(tmp_path / "l.db")) as ledger, ledger:  # as a day later
         ledger.execute("UPDATE keys SET expires_ms = 1 WHERE name = 'old'")
     rows = [line for line in run(capfd, "keys", "list", *settings).out.splitlines() if "│" in line]
     said = {name: next(row for row in rows if f" {name} " in row) for name in ids}
@@ -61,7 +62,7 @@ def test_a_long_list_of_keys_shows_the_newest(
     """A hundred of them, or as many as are asked for; JSON has all."""
     settings = ("--config", _settings(tmp_path))
     first = run(capfd, "keys", "create", "parent", "--json", *settings).json["id"]
-    with sqlite3.connect(tmp_path / "l.db") as ledger:
+    with closing(sqlite3.connect(tmp_path / "l.db")) as ledger, ledger:
         ledger.executemany(
             "INSERT INTO keys (id, hash, name, parent, admin, created_ms, revoked_ms) "
             "VALUES (?, ?, ?, ?, 0, ?, NULL)",
