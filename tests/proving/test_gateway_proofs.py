@@ -63,7 +63,7 @@ def test_broken_configurations_are_not_taken() -> None:
     assert broken_configurations(4, 1, with_valid_file=True).result == "FAIL"
 
 
-def _samples(growth: float, *, tasks: int = 0, descriptors: int = 0) -> list[Sample]:
+def _samples(growth: float, *, to: int = 21, tasks: int = 0, descriptors: int = 0) -> list[Sample]:
     return [
         Sample(
             requests=10_000 * n,
@@ -71,7 +71,7 @@ def _samples(growth: float, *, tasks: int = 0, descriptors: int = 0) -> list[Sam
             descriptors=20 + descriptors * n,
             tasks=5 + tasks * n,
         )
-        for n in range(1, 21)
+        for n in range(1, to)
     ]
 
 
@@ -86,6 +86,14 @@ def test_growth_is_found() -> None:
     grown = _samples(4.0)
     warmed = [replace(s, rss_bytes=min(s.rss_bytes, grown[8].rss_bytes)) for s in grown]
     assert soak_check(warmed, fine).result == "PASS", "what has warmed up in the first half stays"
+    for mib, result in ((2, "PASS"), (8, "FAIL")):
+        step = [replace(s, rss_bytes=2**28 + (n > 14) * mib * 2**20) for n, s in enumerate(grown)]
+        assert soak_check(step, fine).result == result, "a small step is memory used for once"
+    shrunk = [replace(s, rss_bytes=s.rss_bytes - n * 2**17) for n, s in enumerate(_samples(0))]
+    assert soak_check(shrunk, fine).result == "PASS"
+    for leak, result in ((0.5, "PASS"), (1.5, "FAIL")):
+        by_steps = [replace(s, rss_bytes=s.rss_bytes >> 20 << 20) for s in _samples(leak, to=101)]
+        assert soak_check(by_steps, fine).result == result, "a leak takes many steps"
     busy = [*_samples(0)[:-1], replace(_samples(0)[-1], descriptors=40)]
     assert soak_check(busy, fine).result == "PASS", (
         "a pool has more connections in one moment than another"
