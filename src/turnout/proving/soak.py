@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import linear_regression, median
+from statistics import linear_regression
 from typing import get_args
 
 from turnout.proving.crowd import run_concurrently
@@ -139,9 +139,9 @@ def _slope_and_step(samples: Sequence[Sample]) -> tuple[float, int]:
 
 
 def _growth(counts: Sequence[int]) -> int:
-    """The growth in the last third; a pool's connections come and go between two samples."""
+    """The growth of the least count in the last third; a pool's connections come and go."""
     third = max(1, len(counts) // 3)
-    return round(median(counts[-third:]) - median(counts[:third]))
+    return min(counts[-third:]) - min(counts[:third])
 
 
 def _config(upstream: FaultyUpstream) -> dict[str, object]:
