@@ -88,7 +88,7 @@ def test_growth_is_found() -> None:
     assert soak_check(warmed, fine).result == "PASS", "what has warmed up in the first half stays"
     for mib, result in ((2, "PASS"), (8, "FAIL")):
         step = [replace(s, rss_bytes=2**28 + (n > 14) * mib * 2**20) for n, s in enumerate(grown)]
-        assert soak_check(step, fine).result == result, "a small step is memory used for once"
+        assert soak_check(step, fine).result == result, "a small step is memory that is used once"
     shrunk = [replace(s, rss_bytes=s.rss_bytes - n * 2**17) for n, s in enumerate(_samples(0))]
     assert soak_check(shrunk, fine).result == "PASS"
     for leak, result in ((0.5, "PASS"), (1.5, "FAIL")):

@@ -24,7 +24,7 @@ def _with_cap(body: Mapping[str, Any], cap: int) -> dict[str, Any]:
     given = [name for name in _FIELDS if body.get(name) is not None]
     lowered: dict[str, Any] = {name: min(body[name], cap) for name in given}
     thinking = body.get("thinking")
-    budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
-    if isinstance(thinking, Mapping) and isinstance(budget, int):
-        lowered["thinking"] = {**thinking, "budget_tokens": budget_within(budget, cap)}
+    if isinstance(thinking, Mapping) and isinstance(thinking.get("budget_tokens"), int):
+        budget = budget_within(thinking["budget_tokens"], cap)
+        lowered["thinking"] = {**thinking, "budget_tokens": budget}
     return {**body, **lowered}

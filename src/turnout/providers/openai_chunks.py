@@ -84,14 +84,15 @@ def _sources(annotations: object) -> Iterator[Mapping[str, Any]]:
             yield page
 
 
-def _text_and_thoughts(content: Sequence[object]) -> tuple[str, str]:
+def _text_and_thoughts(content: Sequence[Any]) -> tuple[str, str]:
     """Those of content in parts, as in docs.mistral.ai/capabilities/reasoning."""
-    parts = [an_object(part, "a content part") for part in content]
-    thoughts = [part.get("thinking") for part in parts if part.get("type") == "thinking"]
-    return _text(parts), "".join([_text(inner) for inner in thoughts if isinstance(inner, list)])
+    text = _text(content)
+    thoughts = [part.get("thinking") for part in content if part.get("type") == "thinking"]
+    return text, "".join([_text(inner) for inner in thoughts if isinstance(inner, list)])
 
 
 def _text(parts: Sequence[object]) -> str:
+    """The texts of the parts. Raises Malformed for what is no part."""
     objects = [an_object(part, "a content part") for part in parts]
     return "".join([any_text(part.get("text"), "text") for part in objects])
 
