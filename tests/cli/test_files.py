@@ -1,5 +1,6 @@
 """Files that commands write whole: as told, or as they were."""
 
+import gzip
 import os
 import resource
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from turnout.cli.files import write_whole
+from turnout.cli.files import output_file, write_whole
 from turnout.core import ConfigError
 
 
@@ -31,6 +32,24 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, before: bytes | None)
     with pytest.raises(ConfigError, match=r"bundle\.json: cannot be written \(File too large\)"):
         write_whole(place, b"x" * 65)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == ([before] if before else [])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["table.jsonl", "table.jsonl.gz", "x" * 250, "表" * 80],
+    ids=["plain", "packed", "long", "wide"],
+)
+def test_an_error_while_a_file_is_written_leaves_what_was_there(tmp_path: Path, name: str) -> None:
+    """Whatever its name; the next try replaces it, packed if its name says so."""
+    place = tmp_path / name
+    place.write_bytes(b"kept")
+    with pytest.raises(ZeroDivisionError), output_file(place) as file:
+        file.writelines(b"x" * 1000 if n else b"%d" % (1 // n) for n in reversed(range(100)))
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"kept"]
+    with output_file(place) as file:
+        file.write(b"x" * 100_000)
+    data = place.read_bytes()
+    assert (gzip.decompress(data) if name.endswith(".gz") else data) == b"x" * 100_000
 
 
 def test_a_file_keeps_its_mode_and_its_link(tmp_path: Path) -> None:

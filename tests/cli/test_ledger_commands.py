@@ -69,6 +69,8 @@ def test_savings_in_every_form(place: Path, tmp_path: Path) -> None:
     assert "30 requests cost" in text
     assert re.search(r"\$0\.0\d+ so far, \$\d+\.\d+ expected", text)
     assert plot.read_bytes().startswith(b"\x89PNG")
+    said = _run("savings", "--plot", tmp_path / "plot.xyz", "--ledger", place, code=2)
+    assert "plot.xyz: cannot be written (Format 'xyz' is not supported" in said
 
 
 def test_export_to_lines_and_parquet(place: Path, tmp_path: Path) -> None:

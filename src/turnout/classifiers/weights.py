@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from turnout.core import ConfigError
 from turnout.core.folders import user_folder
+from turnout.core.replacing import replacing
 
 Array = NDArray[Any]
 
@@ -77,7 +78,9 @@ def _piece_table(cache: Path | None, unpack: Callable[[], Array]) -> Array:
         pass  # not kept yet, or not readable
     table = unpack()
     try:
-        _write_whole(table, kept)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as new, new.open("wb") as file:
+            np.save(file, table)
         return _memory_mapped(kept)
     except OSError:
         return table  # nothing can be kept here
@@ -86,18 +89,6 @@ def _piece_table(cache: Path | None, unpack: Callable[[], Array]) -> Array:
 def _memory_mapped(path: Path) -> Array:
     # A plain array, since indexing a memmap calls slow Python code.
     return np.asarray(np.load(path, mmap_mode="r"))
-
-
-def _write_whole(table: Array, path: Path) -> None:
-    """Writes the whole file or nothing, even if other processes write it at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            np.save(file, table)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _unpacked(path: Path, member: zipfile.ZipInfo) -> Array:

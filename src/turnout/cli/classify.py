@@ -55,8 +55,8 @@ def classify(
     bad, missing = 0, Counter[str]()
     check_different_files(source, target, "verdicts")
     with (
-        open_unpacked(source) as file,
         output_file(target) as sink,
+        open_unpacked(source) as file,
         _verdict_reader(config, ledger=ledger) as (labels, read),
     ):
         counted = with_progress(read_lines(file), "classify", _count(source))

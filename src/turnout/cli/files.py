@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from turnout.core import ConfigError
+from turnout.core.replacing import replacing
 
 
 def check_different_files(source: Path, target: Path, what: str) -> None:
@@ -45,57 +45,32 @@ def check_folder(folder: Path) -> None:
 def output_file(target: Path) -> Iterator[BinaryIO]:
     """The file to write, gzipped if its name ends in ``.gz``; standard output for ``-``.
 
-    Raises ConfigError.
+    After an error or an interrupt, the file that was there stays. Raises ConfigError.
     """
     try:
         if str(target) == "-":
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         else:
-            with _open(target) as file:
-                yield file
+            with replacing(target) as place, place.open("wb") as file:
+                if target.suffix == ".gz":
+                    with gzip.GzipFile("", "wb", fileobj=file) as packed:
+                        yield cast("BinaryIO", packed)
+                else:
+                    yield file
     except BrokenPipeError:
         raise  # the reader has seen enough, which is no error
     except OSError as error:
-        raise _write_error(target, error) from error
-
-
-def _open(target: Path) -> BinaryIO:
-    """The open file, gzipped if its name ends in ``.gz``."""
-    if target.suffix == ".gz":
-        return cast("BinaryIO", gzip.open(target, "wb"))
-    return target.open("wb")
+        raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
 
 
 def write_whole(target: Path, data: bytes) -> None:
     """Write a whole file, or leave what was there. Raises ConfigError."""
     _check_named(target)
-    try:
-        if target.exists() and not target.is_file():
-            target.write_bytes(data)  # a device or a pipe keeps nothing
-        else:
-            _replace(target.resolve(), data)
-    except OSError as error:
-        raise _write_error(target, error) from error
+    with output_file(target) as file:
+        file.write(data)
 
 
 def _check_named(target: Path) -> None:
     if str(target) == "-":
         raise ConfigError("'-' does not mean standard output here; name the file to write")
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """The file with other contents and the same mode, at once."""
-    partial = target.with_name(f".{target.name[:200]}.{os.getpid()}")
-    try:
-        partial.write_bytes(data)
-        if target.exists():
-            shutil.copymode(target, partial)
-        partial.replace(target)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def _write_error(target: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"{target}: cannot be written ({error.strerror})")

@@ -10,6 +10,7 @@ import typer
 import yaml
 
 from turnout.catalog import build
+from turnout.cli.files import write_whole
 from turnout.cli.init import first_settings
 from turnout.cli.show import err
 from turnout.config import litellm, load_mapping, semantic_router
@@ -36,6 +37,8 @@ def import_(
     name no models, so that these are chosen as turnout init does. Settings without a counterpart
     are listed on standard error.
     """
+    if to is not None and to.exists():
+        raise ConfigError(f"{to}: is there already; name a new file")
     found = (_of_litellm if kind == "litellm" else _of_semantic_router)(read_text(path), str(path))
     text = yaml.safe_dump(found.settings, sort_keys=False, allow_unicode=True, width=100)
     load_mapping(found.settings, _AnyVariable(), name="the result")
@@ -43,12 +46,8 @@ def import_(
         err.print(line, style="dim")
     if to is None:
         typer.echo(text, nl=False)
-        return
-    try:
-        with to.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise ConfigError(f"{to}: is there already; name a new file") from error
+    else:
+        write_whole(to, text.encode())
 
 
 def _of_litellm(text: str, name: str) -> Imported:

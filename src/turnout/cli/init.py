@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from turnout.catalog import build
+from turnout.cli.files import write_whole
 from turnout.cli.first_settings import Choice, choose_models, settings_text
 from turnout.cli.options import JsonOption, refuse_given
 from turnout.cli.providers_here import (
@@ -74,8 +75,7 @@ def init(
     first = _first_config(os.environ, ask=ask, local=local)
     build(load_text(first.text), os.environ)  # a file that cannot be loaded is not written
     if not print_only:
-        with target.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(first.text)
+        write_whole(target, first.text.encode())
     if json:
         print_json(_record(first, None if print_only else target))
     elif print_only:

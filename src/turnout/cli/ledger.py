@@ -76,7 +76,7 @@ def show(
 
 @app.command()
 def export(
-    target: Annotated[Path, typer.Argument(help="The file to write; - is stdout for JSON lines.")],
+    target: Annotated[Path, typer.Argument(help="The file to write; - is standard output.")],
     *,
     kind: Annotated[
         Format | None,
@@ -88,11 +88,8 @@ def export(
     """Write every request with its cost to a file."""
     store = open_store(ledger, config)
     chosen = kind or _format_of(target)
-    if chosen == "parquet":
-        count = export_parquet(store, target)
-    else:
-        with output_file(target) as sink:
-            count = export_jsonl(store, sink)
+    with output_file(target) as sink:
+        count = (export_parquet if chosen == "parquet" else export_jsonl)(store, sink)
     err.print(f"{many(count, 'request')} written to {target}", style="dim")
 
 

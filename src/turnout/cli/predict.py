@@ -1,7 +1,7 @@
 """``turnout predict``: P(success) of every model for a file of prompts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -40,12 +40,10 @@ def predict(
     check_different_files(prompts, target, "predictions")
     predictor = open_bundle(bundle).predictor
     lines = (_Line(number, row or {}, problem) for number, row, problem in numbered_rows(prompts))
-    batches = iter(lambda: list(islice(lines, _BATCH)), [])
-    first = next(batches, [])  # reports an unreadable source before a file is made
-    counted = with_progress(chain([first], batches), "predicting")
+    batches = with_progress(iter(lambda: list(islice(lines, _BATCH)), []), "predicting")
     count, bad, empty = 0, 0, list[int]()
     with output_file(target) as file:
-        for line, text, output_row in _predictions(counted, predictor):
+        for line, text, output_row in _predictions(batches, predictor):
             file.write(json_line(output_row))
             count += 1
             if line.problem:

@@ -157,13 +157,13 @@ def _usd(baseline: Baseline | None) -> str:
 
 def draw(report: Savings, path: Path) -> None:
     """Draws a bar for each way to serve the traffic, by group. Raises ConfigError."""
-    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    mpl.use("agg")
-    import matplotlib.pyplot as plt
+    from turnout.evaluation.plotting import save_figure
 
     groups = report.groups or (report.total,)
-    figure, axes = plt.subplots(figsize=(max(6.0, 1.6 * len(groups)), 4.0), layout="constrained")
+    figure = Figure(figsize=(max(6.0, 1.6 * len(groups)), 4.0), layout="constrained")
+    axes = figure.subplots()
     for place, (name, costs) in enumerate(_bars(groups).items()):
         where = [index + (place - 1.5) * 0.2 for index in range(len(groups))]
         axes.bar(where, costs, width=0.2, label=name)
@@ -171,12 +171,7 @@ def draw(report: Savings, path: Path) -> None:
     axes.set_ylabel("USD")
     axes.set_title(report.sentence().replace("$", r"\$"), fontsize=9)
     axes.legend()
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be written ({error})") from error
-    finally:
-        plt.close(figure)
+    save_figure(figure, path)
 
 
 def _bars(groups: Any) -> dict[str, list[float]]:

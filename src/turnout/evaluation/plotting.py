@@ -10,6 +10,7 @@ from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
 from turnout.core.extras import requiring_extra
 from turnout.core.plural import many
+from turnout.core.replacing import replacing
 from turnout.evaluation.report import Curve, Report
 
 # Offsets of a label, in points from its mark: right, left, above, below, and the corners.
@@ -35,12 +36,18 @@ def plot(report: Report, path: str | Path) -> None:
     else:
         _draw_costs_and_qualities(axes, report, canvas)
     axes.set_title(f"{report.table}: {many(report.prompts, 'prompt')}, {report.models} models")
+    save_figure(figure, Path(path))
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Draws the figure into a file, in the format that its name tells. Raises ConfigError."""
     try:
-        figure.savefig(path)
+        with replacing(path) as new:
+            figure.savefig(new)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
     except ValueError as error:
-        raise ConfigError(f"{path}: cannot be written: {error}; use .png or .svg") from error
+        raise ConfigError(f"{path}: cannot be written ({error}); use .png or .svg") from error
 
 
 def _draw_qualities(axes: Any, report: Report) -> None:

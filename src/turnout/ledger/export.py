@@ -4,7 +4,6 @@ This module does not know the terminal.
 """
 
 from itertools import islice
-from pathlib import Path
 from typing import IO, Any
 
 import orjson
@@ -25,7 +24,7 @@ def export_jsonl(store: Store, sink: IO[bytes]) -> int:
     return count
 
 
-def export_parquet(store: Store, path: Path) -> int:
+def export_parquet(store: Store, sink: IO[bytes]) -> int:
     """A Parquet file of the same rows; how many were written.
 
     Raises ConfigError without pyarrow.
@@ -48,7 +47,7 @@ def export_parquet(store: Store, path: Path) -> int:
         ]
     )
     count = 0
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(sink, schema) as writer:
         found = all_requests(store)
         while lines := list(islice(found, _ROW_GROUP)):
             rows = [line.as_dict() for line in lines]

@@ -10,6 +10,7 @@ import orjson
 
 from turnout.core import ConfigError
 from turnout.core.folders import user_folder
+from turnout.core.replacing import replacing
 from turnout.providers.weights import Weights, verify
 
 
@@ -37,9 +38,8 @@ def add_local_model(name: str, weights: Weights) -> None:
         raise ConfigError("no folder to keep the model's name in: set HOME or XDG_DATA_HOME")
     try:
         register.parent.mkdir(parents=True, exist_ok=True)
-        fresh = register.with_suffix(".new")
-        fresh.write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
-        fresh.replace(register)
+        with replacing(register) as new:
+            new.write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
     except OSError as error:
         raise ConfigError(f"{register}: cannot be written ({error.strerror})") from error
 
