@@ -174,7 +174,7 @@ def _fill_store(
             served = request(ident, random.Random(place % 97))
             records += _add_request(batch, served, first_ms + (start + place) * step_ms)
             ids.append(served[1].id)
-        store.commit(batch.statements())
+        store.commit((), lambda _: batch.statements([]))  # noqa: B023 -- called at once
     store.close()
     return ids, records
 

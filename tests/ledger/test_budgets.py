@@ -260,7 +260,7 @@ async def test_a_hold_that_was_changed_unheard_leaves_no_ghost(
 ) -> None:
     """Whatever was written, nothing stays held, and what was spent is what the calls cost."""
     store = make_store()
-    commit = store.commit_with_balances
+    commit = store.commit
 
     def commits_and_is_not_heard(accounts: Sequence[Account], build: BuildStatements) -> None:
         commit(accounts, build)
@@ -274,7 +274,7 @@ async def test_a_hold_that_was_changed_unheard_leaves_no_ghost(
         decision = decided(request)
         await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
         for _ in range(lost):
-            monkeypatch.setattr(store, "commit_with_balances", commits_and_is_not_heard)
+            monkeypatch.setattr(store, "commit", commits_and_is_not_heard)
             with pytest.raises(LedgerError):
                 await ledger.attempted(failed(decision, Usage(input=10)))
             await asyncio.sleep(RECOVERY_PAUSE_S)
@@ -300,7 +300,7 @@ def test_standings_read_what_budgets_name_and_each_window_once(
     ]  # fmt: skip
     store = make_store()
     store.open()
-    store.commit([("INSERT INTO balances VALUES ($1, $2, $3, $4)", rows)])
+    store.commit((), lambda _: [("INSERT INTO balances VALUES ($1, $2, $3, $4)", rows)])
     queries, fetch = [], store.fetch
     monkeypatch.setattr(
         store, "fetch", lambda sql, row=(): queries.append((sql, row)) or fetch(sql, row)
@@ -332,7 +332,7 @@ def test_balances_of_windows_long_past_are_removed(make_store: MakeStore) -> Non
     rows += [("key:a:usd", id_, 5, 1) for id_ in named[1]]
     store = make_store()
     with Ledger(store, catalog=CATALOG, now_ms=lambda: int(now.timestamp() * 1000)) as ledger:
-        store.commit([("INSERT INTO balances VALUES ($1, $2, $3, $4)", rows)])
+        store.commit((), lambda _: [("INSERT INTO balances VALUES ($1, $2, $3, $4)", rows)])
         for change in ledger._upkeep(opening=False):
             ledger.change(change)
         assert not ledger._upkeep(opening=False)

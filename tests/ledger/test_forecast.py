@@ -27,7 +27,7 @@ def _hourly_ledger(path: Path, first: datetime, last: datetime, each: int = 1000
     sums = [each if name == "cost" else 0 for name in HOURLY]
     marks = ", ".join(f"${place + 1}" for place in range(3 + len(HOURLY)))
     sql = f"INSERT INTO hourly VALUES ({marks})"  # noqa: S608 -- a constant
-    store.commit([(sql, [(hour, "a", "m", *sums) for hour in hours])])
+    store.commit((), lambda _: [(sql, [(hour, "a", "m", *sums) for hour in hours])])
     return store
 
 
@@ -71,7 +71,8 @@ def test_the_range_is_that_of_eight_months_in_ten(tmp_path: Path) -> None:
     begin, now = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 25, tzinfo=UTC)
     store = _hourly_ledger(tmp_path / "ledger.db", begin, now)
     hour = int(datetime(2026, 2, 20, tzinfo=UTC).timestamp()) // 3600
-    store.commit([("UPDATE hourly SET cost = cost + 168000 WHERE hour = $1", [(hour,)])])
+    sql = "UPDATE hourly SET cost = cost + 168000 WHERE hour = $1"
+    store.commit((), lambda _: [(sql, [(hour,)])])
     assert _forecast_at(store, now) == Forecast(
         month="2026-02",
         spent_pico_usd=744_000,

@@ -79,11 +79,11 @@ def test_a_server_that_does_not_answer_holds_no_commit_for_long(
 
     def wait() -> None:
         with pytest.raises(StoreFailure, match="cannot be used now"):
-            store.commit([("SELECT pg_sleep($1)", [(60,)])])
+            store.commit((), lambda _: [("SELECT pg_sleep($1)", [(60,)])])
 
     assert _took_s(wait) < 10
     store.open()
-    store.commit([("SELECT pg_sleep($1)", [(0,)])])
+    store.commit((), lambda _: [("SELECT pg_sleep($1)", [(0,)])])
     store.close()
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from turnout.core import ConfigError
 from turnout.core.extras import requiring_extra
 from turnout.ledger.balances import Account, Balance
-from turnout.ledger.rows import FIRST_BALANCE, READ_BALANCE, Statements
+from turnout.ledger.rows import FIRST_BALANCE, READ_BALANCE
 from turnout.ledger.schema import pending_migrations
 from turnout.ledger.store import BuildStatements, Conflict, NoLedgerYet, StoreFailure
 
@@ -49,12 +49,8 @@ class PostgresStore:
         """As Store.open."""
         self._run(self._open())
 
-    def commit(self, statements: Statements) -> None:
+    def commit(self, accounts: Sequence[Account], build: BuildStatements) -> None:
         """As Store.commit."""
-        self._run(self._commit((), lambda _: statements))
-
-    def commit_with_balances(self, accounts: Sequence[Account], build: BuildStatements) -> None:
-        """As Store.commit_with_balances."""
         self._run(self._commit(accounts, build))
 
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -82,6 +82,7 @@ ORDER = (
     HOUR,
     TWIN,
     OPINION,
+    BALANCE,
 )
 
 
@@ -97,9 +98,9 @@ class Batch:
         for entry in entries:
             self.add(entry)
 
-    def statements(self) -> Statements:
-        """The statements with their rows, in the order to run them."""
-        rows = dict(self._rows)
+    def statements(self, balances: list[Row]) -> Statements:
+        """The statements with their rows and those of ``balances``, in the order to run them."""
+        rows = {**self._rows, BALANCE: balances}
         rows[HOUR], rows[TWIN] = _summed(self._hours), _summed(self._twins)
         return [*self._changes, *((sql, rows[sql]) for sql in ORDER if rows.get(sql))]
 

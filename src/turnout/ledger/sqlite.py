@@ -19,7 +19,7 @@ import apsw
 from turnout.core import ConfigError
 from turnout.ledger.balances import Account
 from turnout.ledger.lock import LockHeld, acquire, with_ending, write_holder_lines
-from turnout.ledger.rows import READ_BALANCE, Statements
+from turnout.ledger.rows import READ_BALANCE
 from turnout.ledger.schema import pending_migrations
 from turnout.ledger.store import BuildStatements, Conflict, NoLedgerYet, StoreFailure
 
@@ -71,12 +71,8 @@ class SqliteStore:
             self.close()
             raise
 
-    def commit(self, statements: Statements) -> None:
+    def commit(self, accounts: Sequence[Account], build: BuildStatements) -> None:
         """As Store.commit."""
-        self.commit_with_balances((), lambda _: statements)
-
-    def commit_with_balances(self, accounts: Sequence[Account], build: BuildStatements) -> None:
-        """As Store.commit_with_balances."""
         connection = self._connection
         if connection is None:
             raise StoreFailure(f"{self.where} is not open")

@@ -1,4 +1,4 @@
-"""What a database must do for the ledger: five methods, all blocking.
+"""What a database must do for the ledger: four methods, all blocking.
 
 This module does not know entries or SQL.
 """
@@ -44,18 +44,11 @@ class Store(Protocol):
         """
         ...
 
-    def commit(self, statements: Statements) -> None:
-        """Run the statements in one transaction that is durable on return.
-
-        Raises Conflict or StoreFailure.
-        """
-        ...
-
-    def commit_with_balances(self, accounts: Sequence[Account], build: BuildStatements) -> None:
-        """As ``commit``, for statements that depend on balances.
+    def commit(self, accounts: Sequence[Account], build: BuildStatements) -> None:
+        """Run statements in one transaction that is durable on return.
 
         ``build`` is given the balances of ``accounts``, which nobody changes before the commit, and
-        returns the statements. It may be called again when a transaction has to be repeated.
+        returns the statements. Raises Conflict or StoreFailure.
         """
         ...
 

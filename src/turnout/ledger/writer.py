@@ -17,7 +17,7 @@ from turnout.ledger.correction import correction
 from turnout.ledger.entries import Decided, Entry, Hold, Settlement
 from turnout.ledger.inbox import Inbox
 from turnout.ledger.orphans import with_stored_amounts
-from turnout.ledger.rows import BALANCE, Batch, Statements
+from turnout.ledger.rows import Batch, Statements
 from turnout.ledger.store import Conflict, Store, StoreFailure
 from turnout.ledger.ticket import Refused, Ticket, resolve_all, resolve_batch
 
@@ -137,20 +137,16 @@ class Writer:
         accounts = accounts_of(entries)
         if accounts and any(map(_is_unsure, entries)):
             raise _Unsure
-        if not accounts:
-            if entries:
-                self._store.commit(Batch(entries).statements())
-            return {}
         refused: Refused = {}
 
         def statements(by_account: Mapping[Account, Balance]) -> Statements:
             balances = Balances(by_account)
-            refused.clear()
             refused.update(balances.apply(entries))
             batch = Batch(entry for index, entry in enumerate(entries) if index not in refused)
-            return [*batch.statements(), (BALANCE, balances.rows())]
+            return batch.statements(balances.rows())
 
-        self._store.commit_with_balances(accounts, statements)
+        if entries:
+            self._store.commit(accounts, statements)
         return refused
 
     def _one_by_one(self, tickets: list[Ticket]) -> None:
