@@ -122,7 +122,7 @@ class Ledger(Recorder):
 
     def write(self, change: Change) -> Awaitable[None]:
         """Store a change that needs no new snapshot, and wait for it. Raises LedgerError."""
-        return self._inbox.submit(change, _running_loop()).written()
+        return self._submit(change).written()
 
     def close(self) -> None:
         """Write what is queued, close the store, and call ``after_close``."""
@@ -170,8 +170,31 @@ class Ledger(Recorder):
 
     def attempted(self, outcome: Outcome) -> Awaitable[None]:
         """Record a call that ended. One that failed is durable when the awaitable is done."""
-        ticket = self._attempt(outcome)
-        return DONE if ticket is None else ticket.written()
+        entry = self._open.get(outcome.decision_id)
+        if entry is None:
+            raise LedgerError(f"{outcome.decision_id} was not decided, or is settled already")
+        stand_in = self._stand_in_for(entry, outcome.route.deployment)
+        priced_as = stand_in if outcome.is_answer else None
+        call = call_of(outcome, len(entry.recorded), entry.models.all, priced_as)
+        entry.recorded.append((outcome, call))
+        role = outcome.route.role
+        if role != "verifier" and (outcome.status != "failed" or outcome.released):
+            return DONE  # its settlement follows at once and writes it as well
+        ticket = self._submit(call)
+        entry.tickets[call.n] = ticket
+        # A verdict is part of what is held for its draft, which ends next; behind a label comes a
+        # hold for the answer.
+        extra = role in ("verifier", "classifier")
+        if extra or not entry.hold.charges or call.cost_pico_usd == 0:
+            return ticket.written()
+        if outcome.error is not None and outcome.error.kind == "rejected":
+            # The model will not draft again, so that there will be no verdict either.
+            drafted = model_of(outcome.route.deployment)
+            entry.bounds = {i: b for i, b in entry.bounds.items() if model_of(i) != drafted}
+        # The next attempt must not count on what the failed one has spent.
+        next_entry = self._begin(entry.request, call.id, entry.bounds)
+        next_entry.pending = self._submit(next_entry.hold)
+        return next_entry.pending.written()
 
     def settled(self, decision: Decision) -> Awaitable[None]:
         """Record that nothing more will be spent.
@@ -181,15 +204,21 @@ class Ledger(Recorder):
         entry = self._open.get(decision.id)
         if entry is not None and entry.is_pending:
             return self._settle_after_hold(decision)
-        ticket = self._settle(decision)
-        return DONE if ticket is None else ticket.written()
+        return self._settle(decision)
 
     async def abandoned(self, decision_id: str) -> None:
         """Free the hold of a request that ended before its walk; its calls are kept."""
         await self._await_hold(decision_id)
-        ticket = self._abandon(decision_id)
-        if ticket is not None:
-            await ticket.written()
+        entry = self._open.get(decision_id)
+        if entry is None:
+            return
+        if entry.decision is not None:
+            await self._settle(entry.decision)
+            return
+        del self._open[decision_id]
+        end = release_of(entry.hold, self.now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
+        end = structs.replace(end, calls=tuple(entry.unwritten()))
+        await self._submit(entry.with_uses(end)).written()
 
     async def feedback(
         self, decision_id: str, metric: str, value: float, *, source: str = "user"
@@ -198,7 +227,7 @@ class Ledger(Recorder):
         opinion = await asyncio.to_thread(
             opinion_of, self.store, decision_id, metric, value, source, self.now_ms()
         )
-        await self._inbox.submit(opinion, _running_loop()).written()
+        await self._submit(opinion).written()
 
     def noted(self, decision_id: str, kind: str, detail: str) -> None:
         """Note something that people should know about a request; written with its settlement."""
@@ -206,9 +235,12 @@ class Ledger(Recorder):
         if entry is not None:
             entry.notes.append((kind, detail))
 
+    def _submit(self, entry: Entry) -> Ticket:
+        return self._inbox.submit(entry, asyncio.get_running_loop())
+
     async def _write_hold(self, entry: OpenRequest, change: Hold | Decided) -> None:
         """Write a hold; if that fails, it is forgotten, and nothing may be spent."""
-        entry.pending = self._inbox.submit(change, _running_loop())
+        entry.pending = self._submit(change)
         written = entry.pending.written()
         try:
             # The result must be known even if the caller has left.
@@ -242,9 +274,7 @@ class Ledger(Recorder):
 
     async def _settle_after_hold(self, decision: Decision) -> None:
         await self._await_hold(decision.id)
-        ticket = self._settle(decision)
-        if ticket is not None:
-            await ticket.written()
+        await self._settle(decision)
 
     def _begin(
         self,
@@ -283,40 +313,13 @@ class Ledger(Recorder):
         entry.lease_until = time.monotonic() + self._lease_s
         return entry
 
-    def _attempt(self, outcome: Outcome) -> Ticket | None:
-        entry = self._open.get(outcome.decision_id)
-        if entry is None:
-            raise LedgerError(f"{outcome.decision_id} was not decided, or is settled already")
-        stand_in = self._stand_in_for(entry, outcome.route.deployment)
-        priced_as = stand_in if outcome.is_answer else None
-        call = call_of(outcome, len(entry.recorded), entry.models.all, priced_as)
-        entry.recorded.append((outcome, call))
-        role = outcome.route.role
-        if role != "verifier" and (outcome.status != "failed" or outcome.released):
-            return None  # its settlement follows at once and writes it as well
-        ticket = self._inbox.submit(call, _running_loop())
-        entry.tickets[call.n] = ticket
-        # A verdict is part of what is held for its draft, which ends next; behind a label comes a
-        # hold for the answer.
-        extra = role in ("verifier", "classifier")
-        if extra or not entry.hold.charges or call.cost_pico_usd == 0:
-            return ticket
-        if outcome.error is not None and outcome.error.kind == "rejected":
-            # The model will not draft again, so that there will be no verdict either.
-            drafted = model_of(outcome.route.deployment)
-            entry.bounds = {i: b for i, b in entry.bounds.items() if model_of(i) != drafted}
-        # The next attempt must not count on what the failed one has spent.
-        next_entry = self._begin(entry.request, call.id, entry.bounds)
-        next_entry.pending = self._inbox.submit(next_entry.hold, _running_loop())
-        return next_entry.pending
-
     def _stand_in_for(self, entry: OpenRequest, deployment: str | None) -> Deployment | None:
         return self._stand_in if entry.models.is_chat(deployment) else None
 
-    def _settle(self, decision: Decision) -> Ticket | None:
+    def _settle(self, decision: Decision) -> Awaitable[None]:
         entry = self._open.pop(decision.id, None)
         if entry is None:
-            return None
+            return DONE
         entry.take_result()
         end = settlement(
             decision,
@@ -330,7 +333,7 @@ class Ledger(Recorder):
             reusable=self._reusable(entry),
             notes=entry.notes,
         )
-        return self._inbox.submit(entry.with_uses(end), _running_loop())
+        return self._submit(entry.with_uses(end)).written()
 
     def _reusable(self, entry: OpenRequest) -> int:
         """Prompt tokens of the session's last turn that are still in another model's cache."""
@@ -339,17 +342,6 @@ class Ledger(Recorder):
             return 0
         where, tokens = answer[0].route.deployment, answer[0].usage.total_input
         return self._sessions.record_turn(session, entry.hold.at_ms, where, tokens)
-
-    def _abandon(self, decision_id: str) -> Ticket | None:
-        entry = self._open.get(decision_id)
-        if entry is None:
-            return None
-        if entry.decision is not None:
-            return self._settle(entry.decision)
-        del self._open[decision_id]
-        end = release_of(entry.hold, self.now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
-        end = structs.replace(end, calls=tuple(entry.unwritten()))
-        return self._inbox.submit(entry.with_uses(end), _running_loop())
 
     def _upkeep(self, opening: bool) -> Sequence[Entry]:  # noqa: FBT001 -- the writer's callback
         """Entries to write, or rows to remove, that no caller waits for."""
@@ -377,7 +369,3 @@ class Ledger(Recorder):
             self._open.pop(hold.id, None)
             found.append(release_of_stored(self.store, hold, now, charges))
         return found
-
-
-def _running_loop() -> asyncio.AbstractEventLoop:
-    return asyncio.get_running_loop()
