@@ -4,6 +4,7 @@ Pure: the rules, the time and the calls are arguments.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import reduce
 
 from turnout.core import Bound, Budget, Request, window_of
 from turnout.core.budget import sum_of_bounds
@@ -109,27 +110,16 @@ def _by_model(parts: Mapping[str, Bound]) -> dict[str, Bound]:
     return found
 
 
-def _worst_case(bounds: Iterable[Bound], calls: Iterable[Spent]) -> Bound:
-    spent = _total_of(calls)
-    cost: int | None = spent.cost_pico_usd
-    tokens, highest = 0, 0
-    for bound in bounds:
-        tokens = max(tokens, bound.tokens)
-        if bound.cost_pico_usd is None:
-            cost = None
-        else:
-            highest = max(highest, bound.cost_pico_usd)
-    return Bound(None if cost is None else cost + highest, spent.tokens + tokens)
+def _worst_case(bounds: Collection[Bound], calls: Iterable[Spent]) -> Bound:
+    """What the calls used, and the most that one more may use."""
+    most = Bound(highest_cost(bounds), max((bound.tokens for bound in bounds), default=0))
+    return reduce(sum_of_bounds, (Bound(cost, tokens) for _, cost, tokens in calls), most)
 
 
-def highest_cost(bounds: Iterable[Bound]) -> int | None:
+def highest_cost(bounds: Collection[Bound]) -> int | None:
     """The most that one call can cost, in pico-dollars; None if any price is unknown."""
-    most = 0
-    for bound in bounds:
-        if bound.cost_pico_usd is None:
-            return None
-        most = max(most, bound.cost_pico_usd)
-    return most
+    known = [cost for bound in bounds if (cost := bound.cost_pico_usd) is not None]
+    return max(known, default=0) if len(known) == len(bounds) else None
 
 
 def _charge(budget: Budget, subject: str, most: Bound, requests: int, at_ms: int) -> Charge:
@@ -157,16 +147,6 @@ def spent_of(calls: Iterable[Call]) -> list[Spent]:
          c.input + c.cache_read + c.cache_write + c.output + c.reasoning)
         for c in calls
     ]  # fmt: skip
-
-
-def _total_of(calls: Iterable[Spent]) -> Bound:
-    """What calls used together; an unknown cost makes the sum unknown."""
-    cost: int | None = 0
-    tokens = 0
-    for _, one, used in calls:
-        cost = None if cost is None or one is None else cost + one
-        tokens += used
-    return Bound(cost, tokens)
 
 
 def _used(account: str, held: int, calls: Sequence[Spent]) -> int:

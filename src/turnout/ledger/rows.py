@@ -156,19 +156,9 @@ class Batch:
     def _settlement(self, end: Settlement) -> None:
         n = end.n
         if end.intent == UNDECIDED and n == 0:
-            row = (
-                end.id,
-                end.request_id,
-                end.decided_ms,
-                UNDECIDED,
-                None,
-                None,
-                0,
-                None,
-                None,
-                None,
+            self._rows[REQUEST].append(
+                (end.id, end.request_id, end.decided_ms, UNDECIDED, None, None, 0, *[None] * 3)
             )
-            self._rows[REQUEST].append(row)
         for call in end.calls:
             self._call(call)
         self._rows[EVENT] += [(e.id, e.n, e.at_ms, e.kind, e.detail) for e in end.events]
@@ -180,7 +170,7 @@ class Batch:
         )  # fmt: skip
         self._rows[FREE].append((end.id,))
         hour, intent, model = end.hour, end.intent, end.model
-        self._hours[hour, intent, model].append(_hourly(end, n))
+        self._hours[hour, intent, model].append(_hourly(end))
         for name, sums in end.twins.items():
             self._twins[hour, intent, model, name].append(sums)
 
@@ -204,10 +194,10 @@ def _summed(found: Mapping[Row, Sequence[Sums]]) -> list[Row]:
     return [(*key, *map(sum, zip(*sums, strict=True))) for key, sums in sorted(found.items())]
 
 
-def _hourly(end: Settlement, n: int) -> Sums:
+def _hourly(end: Settlement) -> Sums:
     # A correction changes amounts, but is not one more request.
     return (
-        n == 0, end.answered, end.blocked, end.state == "estimated",
+        end.n == 0, end.answered, end.blocked, end.state == "estimated",
         end.state == "released", end.stand_in, end.cost_pico_usd, end.extra_pico_usd,
         end.extra_calls, end.unknown_calls, end.input, end.cache_read, end.cache_write, end.output,
         end.reasoning, end.quality_ppm is not None, end.quality_ppm or 0,

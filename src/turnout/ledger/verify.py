@@ -3,23 +3,41 @@
 Invariant: a sound ledger gives no finding, and a finding names what differs and by how much.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from turnout.core import Usage
 from turnout.ledger.pricing import price_from_text
 from turnout.ledger.store import Store
 
-Check = Callable[[Store], Iterator[str]]
-
 _CALLS_A_PAGE = 20_000
+_TABLES = ("decisions", "calls", "settlements", "feedback", "events")
+_NONE_OF = {
+    **{
+        f"rows of {table} belong to no request": f"""
+        SELECT count(*) FROM {table} AS t LEFT JOIN requests AS r ON r.id = t.id
+        LEFT JOIN holds AS h ON h.id = t.id WHERE r.id IS NULL AND h.id IS NULL"""  # noqa: S608 -- constants
+        for table in _TABLES
+    },
+    "calls have a price that is not in prices": """
+        SELECT count(*) FROM calls AS c LEFT JOIN prices AS p ON p.id = c.price
+        WHERE c.price IS NOT NULL AND p.id IS NULL""",
+    "holds are still there after their settlement": """
+        SELECT count(*) FROM holds AS h JOIN settlements AS s ON s.id = h.id""",
+    "requests are neither held nor settled": """
+        SELECT count(*) FROM requests AS r LEFT JOIN settlements AS s ON s.id = r.id
+        LEFT JOIN holds AS h ON h.id = r.id WHERE s.id IS NULL AND h.id IS NULL""",
+    "requests are settled at another amount than their calls cost": """
+        SELECT count(*) FROM (SELECT id, sum(cost) AS cost FROM settlements GROUP BY id) AS s
+        LEFT JOIN (SELECT id, sum(coalesce(cost, 0)) AS cost FROM calls GROUP BY id) AS c
+        ON c.id = s.id WHERE coalesce(c.cost, 0) <> s.cost""",
+}
 
 
 def verify(store: Store) -> list[str]:
     """Everything that is wrong, a line each. Raises ConfigError for a file that is no ledger."""
-    found = list(_structure(store))
     # Sums over a damaged file would only hide where the damage is.
-    return found or [line for check in CHECKS for line in check(store)]
+    return list(_structure(store)) or [*_counts(store), *_sums(store), *_prices(store)]
 
 
 def _structure(store: Store) -> Iterator[str]:
@@ -30,47 +48,14 @@ def _structure(store: Store) -> Iterator[str]:
         yield from check_file(path)
 
 
-def _links(store: Store) -> Iterator[str]:
-    """Every row belongs to a request, and every call's price is there."""
-    for table in ("decisions", "calls", "settlements", "feedback", "events"):
-        yield from _finding(
-            store,
-            f"SELECT count(*) FROM {table} AS t LEFT JOIN requests AS r ON r.id = t.id "  # noqa: S608 -- constants
-            "LEFT JOIN holds AS h ON h.id = t.id WHERE r.id IS NULL AND h.id IS NULL",
-            f"rows of {table} belong to no request",
-        )
-    yield from _finding(
-        store,
-        "SELECT count(*) FROM calls AS c LEFT JOIN prices AS p ON p.id = c.price "
-        "WHERE c.price IS NOT NULL AND p.id IS NULL",
-        "calls have a price that is not in prices",
-    )
-
-
-def _states(store: Store) -> Iterator[str]:
-    """A request is either held or settled, never both and never neither."""
-    yield from _finding(
-        store,
-        "SELECT count(*) FROM holds AS h JOIN settlements AS s ON s.id = h.id",
-        "holds are still there after their settlement",
-    )
-    yield from _finding(
-        store,
-        "SELECT count(*) FROM requests AS r LEFT JOIN settlements AS s ON s.id = r.id "
-        "LEFT JOIN holds AS h ON h.id = r.id WHERE s.id IS NULL AND h.id IS NULL",
-        "requests are neither held nor settled",
-    )
+def _counts(store: Store) -> Iterator[str]:
+    for what, sql in _NONE_OF.items():
+        if number := _single_value(store, sql):
+            yield f"{number} {what}"
 
 
 def _sums(store: Store) -> Iterator[str]:
-    """Settlements equal their calls, and the hourly sums equal the settlements."""
-    yield from _finding(
-        store,
-        "SELECT count(*) FROM (SELECT id, sum(cost) AS cost FROM settlements GROUP BY id) AS s "
-        "LEFT JOIN (SELECT id, sum(coalesce(cost, 0)) AS cost FROM calls GROUP BY id) AS c "
-        "ON c.id = s.id WHERE coalesce(c.cost, 0) <> s.cost",
-        "requests are settled at another amount than their calls cost",
-    )
+    """The hourly sums equal the settlements."""
     settled = _single_value(store, "SELECT coalesce(sum(cost), 0) FROM settlements")
     hourly = _single_value(store, "SELECT coalesce(sum(cost), 0) FROM hourly")
     if settled != hourly:
@@ -108,14 +93,5 @@ def _prices(store: Store) -> Iterator[str]:
         yield f"{wrong} calls cost another amount than their tokens at their price"
 
 
-CHECKS: tuple[Check, ...] = (_links, _states, _sums, _prices)
-
-
 def _single_value(store: Store, sql: str) -> int:
     return int(store.fetch(sql)[0][0])
-
-
-def _finding(store: Store, sql: str, what: str) -> Iterator[str]:
-    number = _single_value(store, sql)
-    if number:
-        yield f"{number} {what}"
