@@ -99,7 +99,7 @@ def test_what_is_left_of_the_plan_is_held_beside_what_failed(tmp_path: Path) -> 
 def test_a_model_that_just_fits_answers_without_fallbacks_that_do_not(
     tmp_path: Path, spare: int
 ) -> None:
-    """To the last pico-dollar; with one less the request is refused."""
+    """To the last pico-dollar, with its only place; with one less the request is refused."""
     with FaultyUpstream() as upstream:
         with Router.from_config(config(upstream, ledger="off"), environ={}) as r:
             most = {id_: bound.cost_pico_usd for id_, bound in _most(r, FACT).items()}
@@ -107,6 +107,7 @@ def test_a_model_that_just_fits_answers_without_fallbacks_that_do_not(
         ledger = {
             "ledger": str(tmp_path / "l.db"),
             "budgets": [_budget("all", most["fast"] + spare)],
+            "health": {"max_in_flight": 1},
         }
         with Router.from_config(config(upstream, **ledger), environ={}) as r:
             if spare:

@@ -4,7 +4,8 @@ Invariant: nothing is sent to a provider before the most it can use is held in e
 module chooses nothing: a full budget becomes a constraint, and the same ``decide`` is asked again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from msgspec import structs
@@ -22,6 +23,7 @@ from turnout.core import (
 from turnout.decision import bound
 from turnout.ledger.balances import refusal
 from turnout.runtime.bounds import bounds
+from turnout.runtime.health import Health
 from turnout.runtime.means import Means
 
 
@@ -37,34 +39,12 @@ async def admit(
     busy meanwhile. Raises BudgetExceeded, or NoEligibleDeployment if a model that would fit takes
     no call at the moment.
     """
-    first = decision.deployment
-    if first is None:
-        return await _held(request, decision, decide_again, means)
-    means.health.note_choice(first)
-    try:
-        request, decision = await _held(request, decision, decide_again, means)
-    except BaseException:
-        means.health.drop_choice(first)
-        raise
-    if decision.deployment != first:
-        means.health.drop_choice(first)
-    return request, decision
-
-
-async def _held(
-    request: Request,
-    decision: Decision,
-    decide_again: Callable[[Request], Decision],
-    means: Means,
-) -> tuple[Request, Decision]:
-    """As ``admit``."""
-    catalog = means.rules.catalog
-    if not means.recorder.keeps:
-        return request, decision  # nothing is held where nothing is kept
+    catalog, recorder = means.rules.catalog, means.recorder
     for _ in range(len(catalog.deployments) + 2):  # one model less each time, or no drafts
-        most = bounds(request, decision, catalog, means.verifier)
+        most = bounds(request, decision, catalog, means.verifier) if recorder.keeps else {}
         try:
-            await means.recorder.decided(request, decision, most)
+            with _chosen(decision.deployment, means.health):
+                await recorder.decided(request, decision, most)
         except BudgetExceeded as full:
             first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
             if refusing := [_with_needed(s, first) for s in full.standings if _refuses(s, first)]:
@@ -82,6 +62,20 @@ async def _held(
         else:
             return request, decision
     raise BudgetExceeded("no model fits the budgets that are left")
+
+
+@contextmanager
+def _chosen(deployment: str | None, health: Health) -> Iterator[None]:
+    """Counts the deployment as chosen; if the block fails, no longer."""
+    if deployment is None:
+        yield
+        return
+    health.note_choice(deployment)
+    try:
+        yield
+    except BaseException:
+        health.drop_choice(deployment)
+        raise
 
 
 async def hold_remaining_routes(
