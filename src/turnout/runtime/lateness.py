@@ -6,13 +6,17 @@ model's other calls go on, since a deadline says as much about itself as about t
 This module does not know requests or policies; its clock is an argument.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
+from typing import TypeVar
 
 from turnout.core import Role
 from turnout.runtime.health import HealthRules
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger("turnout.runtime")
 
@@ -50,6 +54,24 @@ class Lateness:
             return ()
         now = self._clock()
         return tuple([d for (r, d), it in self._records.items() if r == role and it.closed_s > now])
+
+    async def in_time(
+        self, role: Role, deployment: str, deadline_s: float, answer: Awaitable[T]
+    ) -> T:
+        """The answer to a question that begins now. Raises TimeoutError if it comes too late.
+
+        None is no answer, and tells nothing of how late one would be.
+        """
+        asked_s = self.asked(role, deployment, deadline_s)
+        try:
+            async with asyncio.timeout(deadline_s):
+                found = await answer
+        except TimeoutError:
+            self.was_late(role, deployment, asked_s)
+            raise
+        if found is not None:
+            self.was_in_time(role, deployment)
+        return found
 
     def asked(self, role: Role, deployment: str, deadline_s: float) -> float:
         """Note that a question begins. Returns when, which ``was_late`` wants to know."""

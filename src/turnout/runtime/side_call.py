@@ -65,14 +65,11 @@ async def answer_within(
     """
     deployment, role = call.deployment.id, call.attempt.route.role
     means.health.call_began(deployment)
-    asked_s = means.lateness.asked(role, deployment, deadline_s)
-    answer, failure = None, f"no {what} within {deadline_s:g} s"
+    answer, failure = None, ""
     try:
-        async with asyncio.timeout(deadline_s):
-            answer = await call.whole()
-            failure = ""
+        answer = await means.lateness.in_time(role, deployment, deadline_s, call.whole())
     except TimeoutError:
-        means.lateness.was_late(role, deployment, asked_s)
+        failure = f"no {what} within {deadline_s:g} s"
     finally:
         if call.outcome is not None:
             await asyncio.shield(means.call_ended(call.outcome))
@@ -83,6 +80,5 @@ async def answer_within(
             failure=failure or (fault.detail if fault else f"no {what}"),
             call=call.outcome,
         )
-    means.lateness.was_in_time(role, deployment)
     text = "".join(delta.text for delta in answer.deltas if delta.choice == 0)
     return SideAnswer(text=text, failure="", call=call.outcome)

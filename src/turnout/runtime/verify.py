@@ -3,7 +3,6 @@
 Invariant: a draft without a verdict is rejected. This module does not know policies.
 """
 
-import asyncio
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -126,19 +125,18 @@ class ByFunction(_WithoutCalls):
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """Rejects unless the function returns True in time."""
         del decision_id
-        lateness = means.lateness
-        asked_s = lateness.asked("verifier", self._name, self._deadline_s)
+        checked = self._checked(draft)
         try:
-            async with asyncio.timeout(self._deadline_s):
-                passed = await run_apart(self._check, draft.request.messages, draft.text)
-            rejection = None if passed is True else "the check says no"
+            return await means.lateness.in_time("verifier", self._name, self._deadline_s, checked)
         except TimeoutError:
-            lateness.was_late("verifier", self._name, asked_s)
             return Verdict(rejection=f"no verdict within {self._deadline_s:g} s")
+
+    async def _checked(self, draft: Draft) -> Verdict:
+        try:
+            passed = await run_apart(self._check, draft.request.messages, draft.text)
         except Exception as error:  # noqa: BLE001 -- whatever a check raises, the draft failed it
-            rejection = f"the check failed: {type(error).__name__}"
-        lateness.was_in_time("verifier", self._name)
-        return Verdict(rejection=rejection)
+            return Verdict(rejection=f"the check failed: {type(error).__name__}")
+        return Verdict(rejection=None if passed is True else "the check says no")
 
 
 def draft_of(request: Request, chunks: Sequence[Chunk]) -> Draft:
