@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.table import Column, Table
 
 from tests.cli.run import run
+from turnout.cli.show import print_table
 
 _ODD = "Is [/b] or [i]this[/i] :x: odd?"
 
@@ -37,3 +40,18 @@ def test_columns_of_numbers_are_right_aligned(capfd: pytest.CaptureFixture[str])
     assert "┃ $/M in ┃ $/M out ┃" in out
     assert "│ anthropic/claude-4-sonnet                 │      3 │      15 │" in out
     assert "│   0.27 │     0.4 │" in out
+
+
+@pytest.mark.parametrize("odd", ["", "表" * 30, "two\nlines", "a\ttab", "long " * 60])
+def test_each_row_of_a_long_table_stands_on_its_own(
+    capfd: pytest.CaptureFixture[str], odd: str
+) -> None:
+    """Many rows are drawn as a few would be, also where a cell needs several lines."""
+    rows = [(f"k_{n}", "" if n % 3 else odd, f"{n:,}") for n in range(250)]
+    wanted = Table("id", "note", Column("count", justify="right"), header_style="bold")
+    for row in rows:
+        wanted.add_row(*row)
+    print_table("rows", ("id", "note", "count"), rows)
+    shown = capfd.readouterr().out
+    Console(width=160, markup=False, emoji=False).print(wanted)
+    assert shown == f"rows\n{capfd.readouterr().out}"

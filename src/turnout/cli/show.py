@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -33,15 +34,20 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table; columns of numbers are right-aligned."""
-    table = Table(header_style="bold")
+    console = Console(width=None if out.is_terminal else 160, markup=False, emoji=False)
+    table, width, plain = Table(header_style="bold"), 1, True
     for index, column in enumerate(columns):
-        numbers = _are_numbers([row[index] for row in rows])
+        cells = [row[index] for row in rows]
+        numbers = _are_numbers(cells)
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
+        width += 3 + max(map(cell_len, (column, *cells)))
+        plain = plain and all(map(str.isprintable, cells))
+    # Rows that each need one line are drawn together, which takes a third of the time.
+    together = 100 if plain and width <= console.width else 1
+    for start in range(0, len(rows), together):
+        table.add_row(*map("\n".join, zip(*rows[start : start + together], strict=True)))
     out.print(title, style="bold")
-    width = None if out.is_terminal else 160
-    Console(width=width, markup=False, emoji=False).print(table)
+    console.print(table)
 
 
 @contextmanager
