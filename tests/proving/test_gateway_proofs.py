@@ -6,61 +6,62 @@ from dataclasses import replace
 import pytest
 
 from turnout.proving.broken_files import broken_configurations
+from turnout.proving.report import Trial
 from turnout.proving.restart import restarts
 from turnout.proving.soak import Sample, soak_check
 from turnout.proving.storm import Load, storms
 from turnout.proving.streams import streams
 
 
-def test_faulty_streams_end_as_documented() -> None:
+def test_faulty_streams_end_as_documented(trial: Trial) -> None:
     """A hundred faulty requests of all dialects, through a real process."""
-    check = streams(100, 1)
+    check = streams(100, trial)
     assert check.result == "PASS", check.line()
     assert check.figures["error event"] > 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sabotage", ["clean-end", "no-fallback"])
-def test_a_gateway_that_hides_faults_is_found(sabotage: str) -> None:
+def test_a_gateway_that_hides_faults_is_found(sabotage: str, trial: Trial) -> None:
     """A clean end after a break, or no next model, must turn the proof red."""
-    check = streams(100, 1, sabotage=sabotage)  # type: ignore[arg-type]
+    check = streams(100, trial, sabotage=sabotage)  # type: ignore[arg-type]
     assert check.result == "FAIL"
     assert check.figures["silent truncations" if sabotage == "clean-end" else "5xx"] > 0
 
 
 @pytest.mark.slow
-def test_an_outage_is_not_made_worse() -> None:
+def test_an_outage_is_not_made_worse(trial: Trial) -> None:
     """Few calls while all fails, none early, no herd afterwards."""
-    for check in storms(1.0, Load(rate=15, phase_s=8), 1, None):
+    for check in storms(1.0, Load(rate=15, phase_s=8), trial):
         assert check.result == "PASS", check.line()
 
 
 @pytest.mark.slow
-def test_retries_without_a_budget_are_found() -> None:
+def test_retries_without_a_budget_are_found(trial: Trial) -> None:
     """Without breaker and budget every outage check must turn red."""
-    checks = storms(1.0, Load(rate=10, phase_s=4), 1, "no-budget")
+    checks = storms(1.0, Load(rate=10, phase_s=4), trial, sabotage="no-budget")
     assert [check.result for check in checks] == ["FAIL"] * len(checks)
 
 
 @pytest.mark.slow
-def test_restarts_fail_nobody() -> None:
+def test_restarts_fail_nobody(trial: Trial) -> None:
     """Workers replaced one by one, then the whole gateway taken over, under streams."""
-    check = restarts(2, 20)
+    check = restarts(2, 20, trial)
     assert check.result == "PASS", check.line()
 
 
 @pytest.mark.slow
-def test_killed_gateways_are_noticed() -> None:
+def test_killed_gateways_are_noticed(trial: Trial) -> None:
     """SIGKILL instead of a drain must turn the proof red."""
-    assert restarts(1, 20, abrupt=True).result == "FAIL"
+    assert restarts(1, 20, trial, abrupt=True).result == "FAIL"
 
 
 @pytest.mark.slow
-def test_broken_configurations_are_not_taken() -> None:
+def test_broken_configurations_are_not_taken(trial: Trial) -> None:
     """Every kind of break keeps the old configuration; a good one slipped in is noticed."""
-    check = broken_configurations(40, 1)
+    check = broken_configurations(40, trial)
     assert check.result == "PASS", check.line()
-    assert broken_configurations(4, 1, with_valid_file=True).result == "FAIL"
+    assert broken_configurations(4, trial, with_valid_file=True).result == "FAIL"
 
 
 def _samples(growth: float, *, to: int = 21, tasks: int = 0, descriptors: int = 0) -> list[Sample]:

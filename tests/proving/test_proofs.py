@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,61 +21,61 @@ from turnout.proving.crash_vfs import Image
 from turnout.proving.io_faults import fsync_errors, full_disk, syscall_kills
 from turnout.proving.kills import kills
 from turnout.proving.power import HoldsLater, power_losses
-from turnout.proving.report import check_of
+from turnout.proving.report import Trial, check_of
 
 
-def test_power_losses_lose_nothing() -> None:
+def test_power_losses_lose_nothing(trial: Trial) -> None:
     """Thirty losses, some after failed synchronisations: all that was promised is there."""
-    assert power_losses(20, 1).result == "PASS"
-    assert power_losses(10, 2, failing_syncs=True).result == "PASS"
+    assert power_losses(20, trial).result == "PASS"
+    assert power_losses(10, replace(trial, seed=2), failing_syncs=True).result == "PASS"
 
 
-def test_without_durability_power_losses_lose_charges() -> None:
+def test_without_durability_power_losses_lose_charges(trial: Trial) -> None:
     """synchronous=OFF must turn the proof red, or the proof proves nothing."""
-    assert power_losses(10, 1, synchronous="OFF").result == "FAIL"
+    assert power_losses(10, trial, synchronous="OFF").result == "FAIL"
 
 
-def test_a_hold_promised_too_early_is_found() -> None:
+def test_a_hold_promised_too_early_is_found(trial: Trial) -> None:
     """A hold acknowledged before it is written must turn the proof red."""
-    assert power_losses(10, 1, kind=HoldsLater).result == "FAIL"
+    assert power_losses(10, trial, kind=HoldsLater).result == "FAIL"
 
 
-def test_kills_lose_nothing(tmp_path: Path) -> None:
+def test_kills_lose_nothing(trial: Trial) -> None:
     """Ten processes killed on one file: every promise is kept by the next one."""
-    assert kills(10, 1, tmp_path).result == "PASS"
+    assert kills(10, trial).result == "PASS"
 
 
 @pytest.mark.slow
 @pytest.mark.apt
-def test_kills_at_system_calls_lose_nothing(tmp_path: Path) -> None:
+def test_kills_at_system_calls_lose_nothing(trial: Trial) -> None:
     """Killed while entering a write or a sync; says NOT RUN without strace."""
-    assert syscall_kills(12, 1, tmp_path).result in {"PASS", "NOT RUN"}
+    assert syscall_kills(12, trial).result in {"PASS", "NOT RUN"}
 
 
 @pytest.mark.apt
-def test_failing_fsyncs_stop_promises_only(tmp_path: Path) -> None:
+def test_failing_fsyncs_stop_promises_only(trial: Trial) -> None:
     """Eleven failing syncs: refusals meanwhile, recovery after, nothing lost."""
-    assert fsync_errors(1, tmp_path).result in {"PASS", "NOT RUN"}
+    assert fsync_errors(trial).result in {"PASS", "NOT RUN"}
 
 
 @pytest.mark.slow
-def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing(trial: Trial) -> None:
     """A process that meets a full disk refuses, then goes on; says NOT RUN without mount."""
-    assert full_disk(1, tmp_path).result in {"PASS", "NOT RUN"}
+    assert full_disk(trial).result in {"PASS", "NOT RUN"}
 
 
-def test_the_ledger_equals_the_invoice(tmp_path: Path) -> None:
+def test_the_ledger_equals_the_invoice(trial: Trial) -> None:
     """Through every fault of the upstream, nothing differs where usage was sent."""
-    check = billing(120, 1, tmp_path)
+    check = billing(120, trial)
     assert check.result == "PASS", check.line()
     assert check.figures["exact"] > 0
     assert check.figures["estimated"] > 0
 
 
 @pytest.mark.parametrize("sabotage", ["extra-calls", "wrong-price"])
-def test_a_broken_account_differs_from_the_invoice(sabotage: str, tmp_path: Path) -> None:
+def test_a_broken_account_differs_from_the_invoice(sabotage: str, trial: Trial) -> None:
     """Leaving out extra calls, or billing the model asked for, must turn the proof red."""
-    assert billing(120, 1, tmp_path, sabotage=sabotage).result == "FAIL"  # type: ignore[arg-type]
+    assert billing(120, trial, sabotage=sabotage).result == "FAIL"  # type: ignore[arg-type]
 
 
 def test_a_proof_that_ran_nothing_has_not_passed() -> None:
@@ -108,9 +109,9 @@ def test_the_crash_disk_keeps_what_was_synchronised() -> None:
     assert 0 < survived < 50
 
 
-def test_the_sabotaged_ledger_is_the_only_difference() -> None:
+def test_the_sabotaged_ledger_is_the_only_difference(trial: Trial) -> None:
     """The same seed passes with the ledger itself."""
-    assert power_losses(10, 1, kind=Ledger).result == "PASS"
+    assert power_losses(10, trial, kind=Ledger).result == "PASS"
 
 
 @pytest.mark.slow
@@ -119,7 +120,8 @@ def test_a_budget_is_a_wall_and_the_proof_can_tell(tmp_path: Path) -> None:
     for sabotage, result in ((None, "PASS"), ("no-hold", "FAIL"), ("no-release", "FAIL")):
         folder = tmp_path / str(sabotage)
         folder.mkdir()
-        assert budget(4, 200, 1, folder, kills=4, sabotage=sabotage).result == result
+        check = budget(4, 200, Trial(1, folder), kills=4, sabotage=sabotage)
+        assert check.result == result
 
 
 @pytest.mark.parametrize(
@@ -127,10 +129,10 @@ def test_a_budget_is_a_wall_and_the_proof_can_tell(tmp_path: Path) -> None:
     [(None, "PASS"), ("foreign-ids", "FAIL"), ("crossed-replies", "FAIL")],
 )
 def test_tenants_do_not_meet_and_the_proof_can_tell(
-    tmp_path: Path, sabotage: Sabotage | None, result: str
+    trial: Trial, sabotage: Sabotage | None, result: str
 ) -> None:
     """It passes as it is, and fails where ids are open or replies are mixed up."""
-    assert isolation(4, 200, 0.3, 1, tmp_path, sabotage=sabotage).result == result
+    assert isolation(4, 200, 0.3, trial, sabotage=sabotage).result == result
 
 
 @pytest.mark.parametrize(

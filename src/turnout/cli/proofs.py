@@ -11,9 +11,9 @@ import typer
 
 from turnout.cli.show import err, out, print_json
 from turnout.proving import Check, Proof
-from turnout.proving.report import Progress
+from turnout.proving.report import Trial
 
-Test = Callable[[Path, Progress, int], Check | Iterable[Check]]
+Test = Callable[[Trial], Check | Iterable[Check]]
 
 SeedOption = Annotated[
     int | None, typer.Option(help="Seed of a run to repeat; by default a new one.")
@@ -23,7 +23,7 @@ SeedOption = Annotated[
 def prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:
     """Runs the tests of a promise, each in a folder of its own; exits with 1 if one fails.
 
-    A test is given its folder, a counter for the terminal, and ``seed``, else a random seed.
+    Without ``seed`` a random one is drawn, and printed.
     """
     chosen = random.SystemRandom().randrange(10**6) if seed is None else seed
     checks = [check for test in tests for check in _run(test, chosen)]
@@ -43,7 +43,7 @@ def percent(text: str, *, least: float = 0.0) -> float:
 
 def _run(test: Test, seed: int) -> list[Check]:
     with tempfile.TemporaryDirectory(prefix="turnout-prove-") as folder:
-        found = test(Path(folder), _show_count, seed)
+        found = test(Trial(seed, Path(folder), _show_count))
         checks = [found] if isinstance(found, Check) else list(found)
     if err.is_terminal:
         sys.stderr.write("\r\x1b[K")

@@ -8,7 +8,7 @@ from turnout.cli.options import JsonOption, group, refuse_given
 from turnout.cli.proofs import SeedOption, Test, percent, prove
 from turnout.cli.prove_gateway import restart, storm, streams
 from turnout.proving import Check, sabotages
-from turnout.proving.report import Progress
+from turnout.proving.report import Trial
 
 app = group("prove", "Prove a promise: PASS or FAIL, figures and the seed.")
 
@@ -39,25 +39,18 @@ def ledger(
     synchronous = "OFF" if sabotage == "durability" else "FULL"
     kind = HoldsLater if sabotage == "hold" else Ledger
 
-    def lose(progress: Progress, chosen: int, *, failing: bool) -> Check:
-        return power_losses(powerloss, chosen, synchronous=synchronous, kind=kind,
-                            failing_syncs=failing, progress=progress)  # fmt: skip
+    def lose(trial: Trial, *, failing: bool) -> Check:
+        return power_losses(
+            powerloss, trial, synchronous=synchronous, kind=kind, failing_syncs=failing
+        )
 
     tests: list[tuple[bool, Test]] = [
-        (
-            kills > 0,
-            lambda folder, progress, chosen: killed(kills, chosen, folder, progress=progress),
-        ),
-        (powerloss > 0, lambda _, progress, chosen: lose(progress, chosen, failing=False)),
-        (powerloss > 0 and eio, lambda _, progress, chosen: lose(progress, chosen, failing=True)),
-        (
-            points > 0,
-            lambda folder, progress, chosen: syscall_kills(
-                points, chosen, folder, progress=progress
-            ),
-        ),
-        (eio, lambda folder, _, chosen: fsync_errors(chosen, folder)),
-        (enospc, lambda folder, _, chosen: full_disk(chosen, folder)),
+        (kills > 0, lambda trial: killed(kills, trial)),
+        (powerloss > 0, lambda trial: lose(trial, failing=False)),
+        (powerloss > 0 and eio, lambda trial: lose(trial, failing=True)),
+        (points > 0, lambda trial: syscall_kills(points, trial)),
+        (eio, fsync_errors),
+        (enospc, full_disk),
     ]
     prove("ledger", *(test for wanted, test in tests if wanted), seed=seed, json=json)
 
@@ -77,11 +70,10 @@ def billing(
 
     prove(
         "billing",
-        lambda folder, progress, chosen: billed(
-            requests, chosen, folder, sabotage=sabotage, progress=progress
-        ),
-        seed=seed, json=json,
-    )  # fmt: skip
+        lambda trial: billed(requests, trial, sabotage=sabotage),
+        seed=seed,
+        json=json,
+    )
 
 
 @app.command()
@@ -114,9 +106,9 @@ def budget(
 
     prove(
         "budget",
-        lambda folder, progress, chosen: budgeted(
-            procs, concurrency, chosen, folder, kills=kills if kill else 0, place=postgres,
-            sabotage=sabotage, progress=progress,
+        lambda trial: budgeted(
+            procs, concurrency, trial, kills=kills if kill else 0, place=postgres,
+            sabotage=sabotage,
         ),
         seed=seed, json=json,
     )  # fmt: skip
@@ -145,11 +137,10 @@ def isolation(
     share = percent(cancel)
     prove(
         "isolation",
-        lambda folder, progress, chosen: isolated(
-            tenants, requests, share, chosen, folder, sabotage=sabotage, progress=progress
-        ),
-        seed=seed, json=json,
-    )  # fmt: skip
+        lambda trial: isolated(tenants, requests, share, trial, sabotage=sabotage),
+        seed=seed,
+        json=json,
+    )
 
 
 for command in (streams, storm, restart):

@@ -27,11 +27,10 @@ def streams(
 
     _prove(
         "streams",
-        lambda _, progress, chosen: streamed(
-            requests, chosen, sabotage=sabotage, progress=progress
-        ),
-        seed=seed, json=json,
-    )  # fmt: skip
+        lambda trial: streamed(requests, trial, sabotage=sabotage),
+        seed=seed,
+        json=json,
+    )
 
 
 def storm(
@@ -51,7 +50,10 @@ def storm(
 
     share, load = percent(fail, least=0.01), Load(rate=rate, phase_s=phase_s)
     _prove(
-        "storm", lambda _, __, chosen: storms(share, load, chosen, sabotage), seed=seed, json=json
+        "storm",
+        lambda trial: storms(share, load, trial, sabotage=sabotage),
+        seed=seed,
+        json=json,
     )
 
 
@@ -70,10 +72,12 @@ def restart(
 
     abrupt, with_valid_file = sabotage == "abrupt", sabotage == "taken"
     tests: list[tuple[int, Test]] = [
-        (times, lambda _, progress, __: restarts(times, streams, abrupt=abrupt, progress=progress)),
-        (configs, lambda _, progress, chosen: broken_configurations(
-            configs, chosen, with_valid_file=with_valid_file, progress=progress)),
-    ]  # fmt: skip
+        (times, lambda trial: restarts(times, streams, trial, abrupt=abrupt)),
+        (
+            configs,
+            lambda trial: broken_configurations(configs, trial, with_valid_file=with_valid_file),
+        ),
+    ]
     _prove("restart", *(test for wanted, test in tests if wanted), seed=seed, json=json)
 
 
@@ -81,7 +85,7 @@ def soak(
     *,
     requests: Annotated[
         int, typer.Option(min=80_000, help="Requests, a tenth of them aborted.")
-    ] = (100_000),
+    ] = 100_000,
     sabotage: Annotated[sabotages.Soak | None, typer.Option(help=_BREAK)] = None,
     seed: SeedOption = None,
     json: JsonOption = False,
@@ -93,11 +97,7 @@ def soak(
     from turnout.proving.soak import soak as soaked
 
     leak = sabotage == "leak"
-    _prove(
-        "soak",
-        lambda _, progress, chosen: soaked(requests, chosen, leak=leak, progress=progress),
-        seed=seed, json=json,
-    )  # fmt: skip
+    _prove("soak", lambda trial: soaked(requests, trial, leak=leak), seed=seed, json=json)
 
 
 def _prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from turnout.core import ConfigError
@@ -14,7 +13,7 @@ from turnout.gateway.recent import Recent
 from turnout.ledger import Ledger
 from turnout.proving import Check
 from turnout.proving.isolation import send_requests_from, settings
-from turnout.proving.report import Progress, no_progress
+from turnout.proving.report import Trial
 from turnout.proving.sabotages import Isolation as Sabotage
 from turnout.runtime import Router
 from turnout.testing import FaultyUpstream
@@ -24,11 +23,9 @@ def isolation(
     tenants: int,
     requests: int,
     cancelled: float,
-    seed: int,
-    folder: Path,
+    trial: Trial,
     *,
     sabotage: Sabotage | None = None,
-    progress: Progress = no_progress,
 ) -> Check:
     """``requests`` of ``tenants`` through a real gateway and a real upstream."""
     import uvloop
@@ -41,7 +38,7 @@ def isolation(
     async def run() -> Check:
         async with FaultyUpstream() as upstream:
             router = Router.from_config(
-                settings(upstream.base_url, str(folder / "ledger.db")), environ={}
+                settings(upstream.base_url, str(trial.folder / "ledger.db")), environ={}
             )
             result, callers = await _through_gateway(router, access, keys, sabotage, send_requests)
             ledger = router.parts.means.recorder
@@ -50,7 +47,7 @@ def isolation(
             return await asyncio.to_thread(result.check, ledger.store, callers)
 
     async def send_requests(base_url: str) -> Any:
-        return await send_requests_from(base_url, keys, requests, cancelled, seed, progress)
+        return await send_requests_from(base_url, keys, requests, cancelled, trial)
 
     return uvloop.run(run())
 

@@ -10,7 +10,6 @@ import random
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -24,7 +23,7 @@ from turnout.ledger import DONE, Ledger, Store, verify
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.bill import PRICES, Bill, compare
 from turnout.proving.crowd import run_concurrently
-from turnout.proving.report import Check, Progress, check_of, no_progress
+from turnout.proving.report import Check, Trial, check_of
 from turnout.proving.sabotages import Billing as Sabotage
 from turnout.runtime import Router, assemble
 from turnout.testing import FaultyUpstream
@@ -46,17 +45,10 @@ TASKS = 32
 _LEAVING_SHARE = 0.05
 
 
-def billing(
-    count: int,
-    seed: int,
-    folder: Path,
-    *,
-    sabotage: Sabotage | None = None,
-    progress: Progress = no_progress,
-) -> Check:
+def billing(count: int, trial: Trial, *, sabotage: Sabotage | None = None) -> Check:
     """``count`` requests through every fault, and the two accounts side by side."""
-    store = SqliteStore(folder / "ledger.db")
-    bill = asyncio.run(_run_requests(store, count, random.Random(seed), sabotage, progress))
+    store = SqliteStore(trial.folder / "ledger.db")
+    bill = asyncio.run(_run_requests(store, count, trial, sabotage))
     findings = verify(store)
     error = _relative_error(bill.estimated_pico_usd, bill.invoiced_for_estimates_pico_usd)
     check = check_of(
@@ -82,10 +74,8 @@ def billing(
     return replace(check, detail="; ".join([*findings[:3], worst]).strip("; "))
 
 
-async def _run_requests(
-    store: Store, count: int, rng: random.Random, sabotage: Sabotage | None, progress: Progress
-) -> Bill:
-    bill, faults = Bill(requests=count), {}
+async def _run_requests(store: Store, count: int, trial: Trial, sabotage: Sabotage | None) -> Bill:
+    rng, bill, faults = random.Random(trial.seed), Bill(requests=count), {}
     async with FaultyUpstream() as upstream:
         config = _config(upstream)
         with_labels = {**config, "classifier": {"kind": "llm", "model": "label", "deadline_s": 2}}
@@ -100,7 +90,7 @@ async def _run_requests(
             request = _request(number, FAULTS.index(fault))
             faults[request.id] = fault
             await _ask(routers[rng.random() < 0.1], request, rng)
-            progress(number + 1)
+            trial.progress(number + 1)
 
         await run_concurrently(range(count), send_request, TASKS)
         await _wait_until_quiet(upstream)

@@ -10,24 +10,19 @@ import yaml
 
 from turnout.config.events import REFUSED, RELOADED
 from turnout.proving.callers import Callers, settings
-from turnout.proving.report import Check, Progress, check_of, no_progress
+from turnout.proving.report import Check, Trial, check_of
 from turnout.testing import FaultyUpstream, Served, serving
 
 _CALLERS = 8
 
 
-def broken_configurations(
-    count: int, seed: int, *, with_valid_file: bool = False, progress: Progress = no_progress
-) -> Check:
+def broken_configurations(count: int, trial: Trial, *, with_valid_file: bool = False) -> Check:
     """``count`` broken files in place of a good one; ``with_valid_file`` adds a valid one."""
-    return asyncio.run(
-        _run(count, random.Random(seed), with_valid_file=with_valid_file, progress=progress)
-    )
+    return asyncio.run(_run(count, trial, with_valid_file=with_valid_file))
 
 
-async def _run(
-    count: int, rng: random.Random, *, with_valid_file: bool, progress: Progress
-) -> Check:
+async def _run(count: int, trial: Trial, *, with_valid_file: bool) -> Check:
+    rng = random.Random(trial.seed)
     with ExitStack() as stack:
         upstream = stack.enter_context(FaultyUpstream())
         good = settings(upstream)
@@ -43,7 +38,7 @@ async def _run(
             served.config_path.write_bytes(content)
             served.process.send_signal(signal.SIGHUP)
             unreported += not await _is_reported(served, reports_before)
-            progress(number + 1)
+            trial.progress(number + 1)
         await callers.stop()
         reloads = served.log().count(RELOADED)
     wrong = {"taken": reloads, "not reported": unreported, **callers.failures}

@@ -13,12 +13,11 @@ import signal
 import time
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
 
 from turnout.core import Bound, BudgetExceeded, RouterError
 from turnout.ledger import Ledger, Store, store_at, verify
 from turnout.proving.processes import exit_code_of, fork, kill, wait_until
-from turnout.proving.report import Check, Progress, check_of, no_progress
+from turnout.proving.report import Check, Trial, check_of
 from turnout.proving.sabotages import Budget as Sabotage
 from turnout.proving.spenders import LEASE_S, LIMIT, Run, open_once, own_file, spend
 from turnout.proving.workload import request
@@ -29,22 +28,20 @@ LONGEST_RUN_S = 60.0
 def budget(
     processes: int,
     concurrency: int,
-    seed: int,
-    folder: Path,
+    trial: Trial,
     *,
     kills: int = 8,
     place: str | None = None,
     sabotage: Sabotage | None = None,
-    progress: Progress = no_progress,
 ) -> Check:
     """``concurrency`` requests at a time from ``processes``, of which ``kills`` die.
 
     None of them outlives this call, however it ends.
     """
     run = Run(
-        place=place or str(folder / "ledger.db"),
-        folder=folder,
-        seed=seed,
+        place=place or str(trial.folder / "ledger.db"),
+        folder=trial.folder,
+        seed=trial.seed,
         tasks=max(1, concurrency // processes),
         sabotage=sabotage,
     )
@@ -52,8 +49,8 @@ def budget(
     try:
         if run.shared is not None:
             run.owner = fork(own_file, run)
-            wait_until((folder / "socket").exists, "the owner's socket", 30)
-        peak = _run_processes(run, alive, processes, kills, progress)
+            wait_until((run.folder / "socket").exists, "the owner's socket", 30)
+        peak = _run_processes(run, alive, processes, kills, trial)
         endings = run.endings_path.read_text(encoding="utf-8").split()
         return _check(run, endings, peak, kills)
     finally:
@@ -62,9 +59,7 @@ def budget(
                 kill(process)
 
 
-def _run_processes(
-    run: Run, alive: list[int], processes: int, kills: int, progress: Progress
-) -> int:
+def _run_processes(run: Run, alive: list[int], processes: int, kills: int, trial: Trial) -> int:
     """Runs ``processes`` that spend, listed in ``alive`` meanwhile; returns the most booked."""
     rng, numbers, peak = random.Random(run.seed), count(), 0
     alive += [fork(spend, run, next(numbers)) for _ in range(processes)]
@@ -76,7 +71,7 @@ def _run_processes(
         if run.owner is not None and number % 4 == 3:
             kill(run.owner)
             run.owner = fork(own_file, run)
-        progress(number + 1)
+        trial.progress(number + 1)
     end = time.monotonic() + LONGEST_RUN_S
     while peak < LIMIT * 95 // 100 and time.monotonic() < end:
         peak = max(peak, _highest_booked(run, 0.5))

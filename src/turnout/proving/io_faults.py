@@ -14,7 +14,7 @@ from pathlib import Path
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.kills import parse_acknowledgements
-from turnout.proving.report import NOT_RUN, Check, Progress, check_of, no_progress
+from turnout.proving.report import NOT_RUN, Check, Trial, check_of
 from turnout.proving.workload import RULES, Acknowledged, Tally
 
 CALLS = ("fdatasync", "pwrite64", "ftruncate", "unlink")
@@ -24,9 +24,7 @@ _DISK_SIZE = "1500k"
 _DEADLINE_S = 120
 
 
-def syscall_kills(
-    points: int, seed: int, folder: Path, *, progress: Progress = no_progress
-) -> Check:
+def syscall_kills(points: int, trial: Trial) -> Check:
     """A process killed as it enters its k-th write, sync, truncation or deletion, for each k."""
     if shutil.which("strace") is None:
         return Check(name="kill at each syscall", result=NOT_RUN, detail="needs strace (apt)")
@@ -34,33 +32,33 @@ def syscall_kills(
     done = 0
     for call in CALLS:
         for k in range(1, per_call + 1):
-            path = folder / f"{call}{k}" / "ledger.db"
+            path = trial.folder / f"{call}{k}" / "ledger.db"
             path.parent.mkdir()
             acknowledged = _run_traced(
-                path, f"inject={call}:signal=SIGKILL:when={k}", call, done, seed
+                path, f"inject={call}:signal=SIGKILL:when={k}", call, done, trial.seed
             )
             _check_ledger(path, acknowledged, tally)
             shutil.rmtree(path.parent)
             done += 1
-            progress(done)
+            trial.progress(done)
     return check_of("kill at each syscall", tally.wrong(), points=done,
                   acknowledged=tally.acknowledged, holds=tally.held)  # fmt: skip
 
 
-def fsync_errors(seed: int, folder: Path) -> Check:
+def fsync_errors(trial: Trial) -> Check:
     """A process whose fdatasync fails eleven times: no promise meanwhile, then it goes on."""
     if shutil.which("strace") is None:
         return Check(name="fsync errors", result=NOT_RUN, detail="needs strace (apt)")
-    tally, path = Tally(), folder / "ledger.db"
+    tally, path = Tally(), trial.folder / "ledger.db"
     injection = f"inject=fdatasync:error=EIO:when={_FAILING_CALLS}"
-    acknowledged = _run_traced(path, injection, "fdatasync", 0, seed, count=3_000)
+    acknowledged = _run_traced(path, injection, "fdatasync", 0, trial.seed, count=3_000)
     _check_ledger(path, acknowledged, tally)
     return _recovery_check("fsync errors", acknowledged, tally)
 
 
-def full_disk(seed: int, folder: Path) -> Check:
+def full_disk(trial: Trial) -> Check:
     """A disk that fills up and then has room again, under a process that goes on."""
-    tally = Tally()
+    tally, folder = Tally(), trial.folder
     with _small_disk(folder) as mounted:
         if not mounted:
             return Check(name="full disk", result=NOT_RUN, detail="mount is not allowed here")
@@ -68,7 +66,7 @@ def full_disk(seed: int, folder: Path) -> Check:
         ballast = folder / "ballast"
         ballast.write_bytes(bytes(600_000))
         with subprocess.Popen(
-            [*_command(path, 0, seed, 6_000)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            _command(path, 0, trial.seed, 6_000), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as child:
             output = b""
             assert child.stdout is not None  # noqa: S101 -- it is a pipe

@@ -20,7 +20,7 @@ import aiohttp
 
 from turnout.ledger import Store
 from turnout.proving.crowd import run_concurrently
-from turnout.proving.report import Check, Progress, check_of, no_progress
+from turnout.proving.report import Check, Trial, check_of
 
 TASKS = 64
 LONGEST_STAY_S = 0.02
@@ -76,8 +76,7 @@ async def send_requests_from(
     keys: Sequence[str],
     requests: int,
     cancelled: float,
-    seed: int,
-    progress: Progress = no_progress,
+    trial: Trial,
 ) -> IsolationResult:
     """``requests`` by the owners of ``keys``; the share ``cancelled`` disconnects early."""
     result = IsolationResult()
@@ -85,10 +84,10 @@ async def send_requests_from(
     async with aiohttp.ClientSession(base_url, connector=connector) as session:
 
         async def send(number: int) -> None:
-            rng = random.Random(f"{seed} {number}")
+            rng = random.Random(f"{trial.seed} {number}")
             is_leaving = rng.random() < cancelled
             await _send_request(session, keys, number, rng, result, is_leaving=is_leaving)
-            progress(number)
+            trial.progress(number)
 
         await run_concurrently(range(requests), send, TASKS)
     return result

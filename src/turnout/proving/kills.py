@@ -14,7 +14,7 @@ from pathlib import Path
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.processes import fork, kill
-from turnout.proving.report import Check, Progress, check_of, no_progress
+from turnout.proving.report import Check, Trial, check_of
 from turnout.proving.workload import RULES, Acknowledged, Tally, request_ids, work
 
 RUN_S = (0.05, 0.25)
@@ -22,19 +22,19 @@ VERIFY_EACH = 50
 _MANY = 1_000_000
 
 
-def kills(count: int, seed: int, folder: Path, *, progress: Progress = no_progress) -> Check:
+def kills(count: int, trial: Trial) -> Check:
     """``count`` processes on one file, each killed at a random moment of its work."""
-    rng, tally, path = random.Random(seed), Tally(), folder / "ledger.db"
+    rng, tally, path = random.Random(trial.seed), Tally(), trial.folder / "ledger.db"
     for run in range(count):
-        acknowledged = _run_until_killed(path, run, seed, rng.uniform(*RUN_S))
+        acknowledged = _run_until_killed(path, run, trial.seed, rng.uniform(*RUN_S))
         last = run == count - 1
         # A process that is killed before its first promise may not even have made the file.
         if acknowledged:
             tally.add(SqliteStore(path), acknowledged, verify_all=last or run % VERIFY_EACH == 0)
-        progress(run + 1)
+        trial.progress(run + 1)
         if last or (run + 1) % VERIFY_EACH == 0:
             _check_balance(path, tally)
-            path.rename(folder / f"done{run}.db")
+            path.rename(trial.folder / f"done{run}.db")
             for suffix in ("-wal", "-shm"):
                 Path(f"{path}{suffix}").unlink(missing_ok=True)
     return check_of("kill -9", tally.wrong(), kills=count, acknowledged=tally.acknowledged,

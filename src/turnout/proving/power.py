@@ -3,7 +3,6 @@
 import asyncio
 import copy
 import random
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from turnout.ledger.entries import Decided, Hold
 from turnout.ledger.open_request import OpenRequest
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.crash_vfs import CrashDisk, Image
-from turnout.proving.report import Check, Progress, check_of, no_progress
+from turnout.proving.report import Check, Trial, check_of
 from turnout.proving.workload import RULES, Acknowledged, Tally, request_ids, work
 
 CUTS_A_RUN = 10
@@ -30,24 +29,22 @@ class _Cut:
 
 def power_losses(
     count: int,
-    seed: int,
+    trial: Trial,
     *,
     synchronous: str = "FULL",
     kind: type[Ledger] = Ledger,
     failing_syncs: bool = False,
-    progress: Progress = no_progress,
 ) -> Check:
     """``count`` power losses; with ``failing_syncs`` after some syncs have failed, too."""
     tally, done, run = Tally(), 0, 0
-    with tempfile.TemporaryDirectory() as folder:
-        while done < count:
-            rng = random.Random(f"{seed} {run}")
-            cuts = _run(Path(folder), run, rng, synchronous, kind, failing_syncs=failing_syncs)
-            for cut in cuts[: count - done]:
-                _recover(Path(folder), cut, rng, tally)
-            done += len(cuts[: count - done])
-            run += 1
-            progress(done)
+    while done < count:
+        rng = random.Random(f"{trial.seed} {run}")
+        cuts = _run(trial.folder, run, rng, synchronous, kind, failing_syncs=failing_syncs)
+        for cut in cuts[: count - done]:
+            _recover(trial.folder, cut, rng, tally)
+        done += len(cuts[: count - done])
+        run += 1
+        trial.progress(done)
     name = "power loss after failed fsyncs" if failing_syncs else "power loss"
     return check_of(name, tally.wrong(), losses=done, acknowledged=tally.acknowledged,
                   holds=tally.held, refused=tally.refused)  # fmt: skip

@@ -1,21 +1,24 @@
-"""The result of a proof: checks that passed, failed or could not be run, with their figures.
+"""What a proof is given, and its result: checks that passed, failed or could not be run.
 
 Invariant: a proof passes only when no check failed and at least one was run.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Result = Literal["PASS", "FAIL", "NOT RUN"]
 NOT_RUN: Result = "NOT RUN"
 
-# Called with the share that is done.
-Progress = Callable[[int], None]
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run of a proof: its seed, a folder of its own, and what is told how much is done."""
 
-def no_progress(done: int) -> None:
-    """Reports no progress."""
+    seed: int
+    folder: Path
+    progress: Callable[[int], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

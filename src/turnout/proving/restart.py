@@ -17,20 +17,18 @@ from pathlib import Path
 
 from turnout.proving.callers import TIMEOUT_S, Callers, settings
 from turnout.proving.processes import wait_until
-from turnout.proving.report import Check, Progress, check_of, no_progress
+from turnout.proving.report import Check, Trial, check_of
 from turnout.testing import FaultyUpstream, Served, serving
 
 _WORKERS = 2
 
 
-def restarts(
-    times: int, count: int, *, abrupt: bool = False, progress: Progress = no_progress
-) -> Check:
+def restarts(times: int, count: int, trial: Trial, *, abrupt: bool = False) -> Check:
     """``times`` restarts under ``count`` streams; ``abrupt`` ends the old ones with SIGKILL."""
-    return asyncio.run(_restarts(times, count, abrupt=abrupt, progress=progress))
+    return asyncio.run(_restarts(times, count, trial, abrupt=abrupt))
 
 
-async def _restarts(times: int, count: int, *, abrupt: bool, progress: Progress) -> Check:
+async def _restarts(times: int, count: int, trial: Trial, *, abrupt: bool) -> Check:
     with ExitStack() as stack:
         upstream = stack.enter_context(FaultyUpstream())
         options = ["--workers", str(_WORKERS), "--log-level", "WARNING"]
@@ -46,7 +44,7 @@ async def _restarts(times: int, count: int, *, abrupt: bool, progress: Progress)
             restart = gateway.replace_workers if number % 2 == 0 else gateway.take_over
             await asyncio.to_thread(restart, abrupt=abrupt)
             upstream.requests.clear()
-            progress(number + 1)
+            trial.progress(number + 1)
         took_s = time.monotonic() - began_s
         await callers.stop()
     check = check_of(

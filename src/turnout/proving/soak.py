@@ -21,7 +21,7 @@ from statistics import linear_regression
 from typing import get_args
 
 from turnout.proving.crowd import run_concurrently
-from turnout.proving.report import Check, Progress, no_progress
+from turnout.proving.report import Check, Trial
 from turnout.testing import FaultyUpstream, Served, serving
 from turnout.testing.caller import ask, body_of
 from turnout.testing.outcomes import Dialect
@@ -46,12 +46,13 @@ class Sample:
     tasks: int
 
 
-def soak(count: int, seed: int, *, leak: bool = False, progress: Progress = no_progress) -> Check:
+def soak(count: int, trial: Trial, *, leak: bool = False) -> Check:
     """``count`` requests in all dialects, half of them streamed."""
-    return asyncio.run(_soak(count, random.Random(seed), leak=leak, progress=progress))
+    return asyncio.run(_soak(count, trial, leak=leak))
 
 
-async def _soak(count: int, rng: random.Random, *, leak: bool, progress: Progress) -> Check:
+async def _soak(count: int, trial: Trial, *, leak: bool) -> Check:
+    rng = random.Random(trial.seed)
     samples: list[Sample] = []
     statuses: Counter[int] = Counter()
     async with AsyncExitStack() as stack:
@@ -72,7 +73,7 @@ async def _soak(count: int, rng: random.Random, *, leak: bool, progress: Progres
             upstream.invoice.clear()
             upstream.requests.clear()
             samples.append(await asyncio.to_thread(_sample, served, done))
-            progress(done)
+            trial.progress(done)
     return soak_check(samples, statuses)
 
 

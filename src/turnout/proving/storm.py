@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.proving.report import Check
+from turnout.proving.report import Check, Trial
 from turnout.proving.sabotages import Storm as Sabotage
 from turnout.testing import FaultyUpstream, InvoiceEntry, Served, serving
 from turnout.testing.caller import ask, body_of
@@ -54,14 +54,16 @@ class _FailingUpstream(FaultyUpstream):
         return super()._script(model) if model == "acme/main" else HONEST
 
 
-def storms(share: float, load: Load, seed: int, sabotage: Sabotage | None) -> Sequence[Check]:
+def storms(
+    share: float, load: Load, trial: Trial, *, sabotage: Sabotage | None = None
+) -> Sequence[Check]:
     """The outage by failures with and without another provider, and by rate limits."""
     outages = [
-        asyncio.run(_outage(share, load, seed, sabotage, fault, spare=spare))
+        asyncio.run(_outage(share, load, trial.seed, sabotage, fault, spare=spare))
         for fault in ("f-500", "f-reset@0")
         for spare in (True, False)
     ]
-    return [*outages, asyncio.run(_limited(load, seed, sabotage))]
+    return [*outages, asyncio.run(_limited(load, trial.seed, sabotage))]
 
 
 async def _outage(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from turnout.proving.crowd import run_concurrently
-from turnout.proving.report import Check, Progress, check_of, no_progress
+from turnout.proving.report import Check, Trial, check_of
 from turnout.proving.sabotages import Streams as Sabotage
 from turnout.testing import FaultProxy, FaultyUpstream, serving
 from turnout.testing.answers import tokens_of
@@ -42,17 +42,13 @@ _COUNTS = (
 _OFTEN = 10
 
 
-def streams(
-    count: int, seed: int, *, sabotage: Sabotage | None = None, progress: Progress = no_progress
-) -> Check:
+def streams(count: int, trial: Trial, *, sabotage: Sabotage | None = None) -> Check:
     """``count`` requests, nine of ten streamed, each with a fault drawn by ``seed``."""
-    return asyncio.run(_streams(count, random.Random(seed), sabotage, progress))
+    return asyncio.run(_streams(count, trial, sabotage))
 
 
-async def _streams(
-    count: int, rng: random.Random, sabotage: Sabotage | None, progress: Progress
-) -> Check:
-    result = _Result()
+async def _streams(count: int, trial: Trial, sabotage: Sabotage | None) -> Check:
+    rng, result = random.Random(trial.seed), _Result()
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(FaultyUpstream())
         proxies = {
@@ -71,7 +67,7 @@ async def _streams(
             fault, nonce = _random_fault(rng), f"n{number}"
             result.add(fault, await _send(served.port, fault, nonce, rng), nonce)
             upstream.requests.clear()
-            progress(number + 1)
+            trial.progress(number + 1)
 
         await run_concurrently(range(count), send, TASKS)
         return result.check(count, tracebacks=served.log().count("Traceback"))
