@@ -11,9 +11,11 @@ import yaml
 from tests.cli.run import run
 from tests.success.worlds import unpriced_bundle, write_table
 from turnout import Router
+from turnout.cli.as_served import _body
 from turnout.evaluation import read_table
 
 NAMES = {"fast": "small", "mid": "coder", "strong": "large"}
+BIRDS = {"name": "birds", "parameters": {"type": "object"}}
 
 
 def write_config(folder: Path, **more: Any) -> Path:
@@ -90,7 +92,7 @@ def test_what_is_blocked_or_refused_has_no_answer(
         for n, s in enumerate(score.tolist())
     ]
     rows[7]["prompt"] = ""
-    rows[9]["functions"] = json.dumps({"name": "birds", "parameters": {"type": "object"}})
+    rows[9]["functions"] = json.dumps(BIRDS)
     table = tmp_path / "t.jsonl"
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = write_config(tmp_path, policy="strongest", safety={"threshold": 1e-9})
@@ -109,6 +111,15 @@ def test_what_is_blocked_or_refused_has_no_answer(
     row, picks, told = run_served(table, config, capfd)
     assert row["quality"]["value"] == pytest.approx(39 / 40)
     assert picks[9]["model"] == "large"
+
+
+@pytest.mark.parametrize(
+    "functions", [BIRDS, [BIRDS], json.dumps(BIRDS), {"type": "function", "function": BIRDS}]
+)
+def test_the_tools_of_a_row_are_sent_as_those_of_a_request(functions: Any) -> None:
+    """One or several, as text or not, bare or in the form of OpenAI's ``tools``."""
+    body = _body({"prompt": "Name a bird.", "functions": functions})
+    assert body["tools"] == [{"type": "function", "function": BIRDS}]
 
 
 def test_a_model_without_outcomes_is_named(

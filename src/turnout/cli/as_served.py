@@ -1,6 +1,5 @@
 """What a configuration decides on an outcome table, by the router that serves; calls no model."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,21 +57,11 @@ def _decisions(router: "Router", table: "OutcomeTable") -> Iterator[Decision | N
 def _body(row: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a request for the row: its question or conversation, and its tools."""
     from turnout.features.prompt import row_text
+    from turnout.features.tools import parse_tools
 
+    text, functions = row_text(row)
     messages = row.get("messages")
     if row.get("query") or row.get("prompt") or not messages:
-        messages = [{"role": "user", "content": row_text(row).text}]
-    tools = [{"type": "function", "function": tool} for tool in _functions(row.get("functions"))]
+        messages = [{"role": "user", "content": text}]
+    tools = [{"type": "function", "function": tool} for tool in parse_tools(functions)]
     return {"messages": messages, **({"tools": tools} if tools else {})}
-
-
-def _functions(value: Any) -> list[Any]:
-    """A table's tool definitions, which may be one or several and written as text."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return []
-    if isinstance(value, Mapping):
-        value = [value]
-    return list(value or ())
