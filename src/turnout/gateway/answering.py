@@ -6,7 +6,7 @@ if it were complete. This module does not know providers or connections.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 
 from msgspec import Struct, field, structs
@@ -31,15 +31,15 @@ _EVENTS: Headers = [
 _EARLY_HEADERS = frozenset({b"x-turnout-decision", b"x-turnout-intent", b"x-turnout-reason"})
 
 
-async def answer(
+def answer(
     walk: Walk, dialect: ApiDialect, inbound: Inbound, out: Exchange, hold_s: float | None
-) -> None:
-    """Carries the walk out and sends its answer. Raises RequestError."""
+) -> Awaitable[None]:
+    """Carries the walk out and sends its answer, once awaited. Raises RequestError."""
     answering = _Answering(
         dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=walk.request.id,
         hold_s=hold_s,
     )  # fmt: skip
-    await (answering.stream() if inbound.stream else answering.whole())
+    return answering.stream() if inbound.stream else answering.whole()
 
 
 class _Answering(Struct, kw_only=True):

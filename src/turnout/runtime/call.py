@@ -77,7 +77,9 @@ class Call(Struct, kw_only=True):
     def left_out(self) -> Sequence[str]:
         """The settings of the request that are not sent, since the model refuses them."""
         refused_settings = self._refused_settings
-        names = among(self.request, refused_settings) if refused_settings else ()
+        if not refused_settings:
+            return ()
+        names = among(self.request, refused_settings)
         return [name for name in names if added(self.request, name)] if self.exact else names
 
     @property
@@ -266,7 +268,8 @@ class Call(Struct, kw_only=True):
                     self._first_content = self._first_content or now
                     self._latest_content = now
                     self._texts += (delta.text, delta.reasoning, delta.refusal)
-                    self._texts += [call.arguments for call in delta.tool_calls]
+                    if delta.tool_calls:
+                        self._texts += [call.arguments for call in delta.tool_calls]
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)

@@ -59,8 +59,10 @@ class Walk(Struct, kw_only=True):
     @property
     def left_out(self) -> tuple[str, ...]:
         """The request's fields that were not sent to the model of the latest call."""
-        call = self.call
-        return tuple(sorted({*call.left_out, *call.lost_fields})) if call else ()
+        if self.call is None:
+            return ()
+        names = [*self.call.left_out, *self.call.lost_fields]
+        return tuple(sorted(set(names))) if names else ()
 
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, None if none does."""
@@ -76,7 +78,7 @@ class Walk(Struct, kw_only=True):
                     return answer
                 attempt = _advance(plan, self._within_budget(outcome))
         finally:
-            await self._settle()
+            await self._settled()
         return None
 
     async def stream(self) -> AsyncGenerator[Sequence[Chunk], None]:
@@ -96,7 +98,7 @@ class Walk(Struct, kw_only=True):
                     outcome = await self._record(call)
                 attempt = _advance(plan, self._within_budget(outcome))
         finally:
-            await self._settle()
+            await self._settled()
 
     def _answer(self, call: Call) -> Awaitable[Chunk | None]:
         return self._verified_answer(call) if call.attempt.route.role == "draft" else call.whole()
@@ -194,10 +196,10 @@ class Walk(Struct, kw_only=True):
             return outcome
         return structs.replace(outcome, error=structs.replace(fault, retry="no"))
 
-    async def _settle(self) -> None:
+    def _settled(self) -> Awaitable[None]:
+        """Settles the request; once awaited that is written, even when the caller leaves."""
         written = self.means.recorder.settled(self.decision)
-        if written is not DONE:
-            await asyncio.shield(written)  # written even when the caller leaves
+        return written if written is DONE else asyncio.shield(written)
 
 
 def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:
