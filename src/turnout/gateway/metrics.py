@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec import Struct
+
 from turnout.core import Outcome
 from turnout.core.money import PICO_PER_USD
 from turnout.runtime import Walk
@@ -25,6 +27,16 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 # Room for about 1,700 series in each file, whose head says in four bytes how much of it is used.
 _RESERVED_BYTES, _HEAD_BYTES = 256 * 1024, 8
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class _Sums(Struct):
+    """What calls to a model that ended alike took; ``unknown`` is how many have no known cost."""
+
+    calls: int = 0
+    input: int = 0
+    output: int = 0
+    pico_usd: int = 0
+    unknown: int = 0
 
 
 class Metrics:
@@ -83,6 +95,7 @@ class Metrics:
         # Counts that the library does not have yet; a scrape of this process flushes them. A scrape
         # of another worker sees only what was flushed: with workers, each loop turn flushes.
         self._pending: defaultdict[tuple[Any, ...], float] = defaultdict(float)
+        self._calls: defaultdict[tuple[str, str], _Sums] = defaultdict(_Sums)
         self._flushes_each_turn = _shared_registry() is not None
         self._is_flush_scheduled = False
         self._requests_now = 0
@@ -96,14 +109,14 @@ class Metrics:
     def call(self, outcome: Outcome) -> None:
         """Count what a call used and cost, whatever it was for."""
         model = outcome.route.model
+        sums = self._calls[model, outcome.error.kind if outcome.error else outcome.status]
+        sums.calls += 1
+        sums.input += outcome.usage.total_input
+        sums.output += outcome.usage.total_output
         if outcome.cost_pico_usd is None:
-            self._child(self._unknown, model).inc()
-        end = outcome.error.kind if outcome.error else outcome.status
-        self._count(1, self._attempts, model, end)
-        self._count(outcome.usage.total_input, self._tokens, model, "input")
-        self._count(outcome.usage.total_output, self._tokens, model, "output")
-        if outcome.cost_pico_usd:
-            self._count(outcome.cost_pico_usd / PICO_PER_USD, self._cost, model)
+            sums.unknown += 1
+        else:
+            sums.pico_usd += outcome.cost_pico_usd
         if outcome.ttft_ms is not None:
             self._ttft(model, outcome.ttft_ms / 1e3)
 
@@ -169,6 +182,15 @@ class Metrics:
         pending, self._pending = self._pending, defaultdict(float)
         for key, amount in pending.items():
             self._child(*key).inc(amount)
+        calls, self._calls = self._calls, defaultdict(_Sums)
+        for (model, end), sums in calls.items():
+            self._child(self._attempts, model, end).inc(sums.calls)
+            self._child(self._tokens, model, "input").inc(sums.input)
+            self._child(self._tokens, model, "output").inc(sums.output)
+            if sums.pico_usd:
+                self._child(self._cost, model).inc(sums.pico_usd / PICO_PER_USD)
+            if sums.unknown:
+                self._child(self._unknown, model).inc(sums.unknown)
         self._in_flight.set(self._requests_now)
 
     def _child(self, metric: Any, *labels: str) -> Any:
