@@ -22,6 +22,8 @@ Family = Literal["openai", "openai-responses", "anthropic", "embedded"]
 
 AUTO = "auto"
 _PLAIN_FIELDS = ("role", "content")
+_CAPS, _TEXT_LISTS = ("max_tokens", "max_completion_tokens", "n"), ("stop", "modalities")
+_CHECKED_FIELDS = frozenset({*_CAPS, *_TEXT_LISTS, "tools", "response_format"})
 # Roles whose messages are instructions.
 INSTRUCTION_ROLES = frozenset({"system", "developer"})
 # Types for isinstance, the commonest first; a union written at the call would be built each time.
@@ -157,8 +159,9 @@ def check_body(body: object) -> Body:
         _check_message(message, f"messages[{index}]")
     if not any(map(_has_text, messages)):
         raise InvalidRequest("the prompt is empty: give it some content", field="messages")
-    _check_caps(body)
-    _check_shape(body)
+    if not _CHECKED_FIELDS.isdisjoint(body):
+        _check_caps(body)
+        _check_shape(body)
     return body
 
 
@@ -202,7 +205,7 @@ def _check_text(text: str, where: str) -> None:
 
 
 def _check_caps(body: Body) -> None:
-    for name in ("max_tokens", "max_completion_tokens", "n"):
+    for name in _CAPS:
         cap = body.get(name)
         if cap is not None and (type(cap) is not int or not 1 <= cap <= _MOST_TOKENS):
             raise InvalidRequest(
@@ -216,7 +219,7 @@ def _check_shape(body: Body) -> None:
         isinstance(tools, list | tuple) and all(isinstance(tool, Mapping) for tool in tools)
     ):
         raise InvalidRequest("tools must be a list of objects", field="tools")
-    for name in ("stop", "modalities"):
+    for name in _TEXT_LISTS:
         value = body.get(name)
         texts = [value] if isinstance(value, str) else value
         if texts is not None and not (

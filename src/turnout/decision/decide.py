@@ -225,11 +225,12 @@ def _block_confidence(prediction: Prediction) -> float:
 
 def _with_scores(candidates: Sequence[Candidate], scores: Sequence[Score]) -> tuple[Candidate, ...]:
     by_id = {score.deployment: score for score in scores}
-    found = [(candidate, by_id.get(candidate.deployment)) for candidate in candidates]
-    return tuple([c if score is None else _scored(c, score) for c, score in found])
+    return tuple([_scored(c, by_id.get(c.deployment)) for c in candidates])
 
 
-def _scored(candidate: Candidate, score: Score) -> Candidate:
+def _scored(candidate: Candidate, score: Score | None) -> Candidate:
+    if score is None:
+        return candidate
     return structs.replace(
         candidate,
         score=score.value,

@@ -53,7 +53,8 @@ def extract(
     overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_image_tokens, parts)) + files.expected
     responses_body = (request.dialect == "responses" and request.native) or {}
     offering_body = responses_body or (request.body if tools else {})
-    all_strings = strings(request.native or (multipart and messages))
+    marked_texts = request.native or (multipart and messages)
+    all_strings = strings(marked_texts) if marked_texts else ()
     roles = [message["role"] for message in messages]
     results = hosted_results(request, tokenizers)
     extra = (

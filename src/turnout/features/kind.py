@@ -65,14 +65,16 @@ def call_kind(request: Request) -> CallKind:
         return request.kind
     messages = request.messages
     first, last = messages[0], messages[-1]
-    instructions = _first_openings(first) if first.get("role") in INSTRUCTION_ROLES else []
-    user_texts = _first_openings(last) if last.get("role") == "user" else []
+    instructions = _first_openings(first) if first.get("role") in INSTRUCTION_ROLES else ()
+    user_texts = _first_openings(last) if last.get("role") == "user" else ()
     if _is_background(request, instructions, user_texts):
         return "background"
     if instructions and any(
         text.startswith(_SUB_AGENTS) or _is_sub_agent_billing(text) for text in instructions
     ):
         return "sub_agent"
+    if user_texts and not _is_reminder(user_texts[0]):
+        return "turn"  # as most end
     return "tool_step" if _follows_a_tool(messages) else "turn"
 
 
@@ -109,9 +111,10 @@ def _follows_a_tool(messages: Sequence[Message]) -> bool:
     return False
 
 
-def _first_openings(message: Message) -> list[str]:
+def _first_openings(message: Message) -> tuple[str, ...]:
     """How the first texts of a message begin."""
-    return list(islice(_text_openings(message), _OPENING_TEXTS))
+    openings = _text_openings(message)
+    return openings if isinstance(openings, tuple) else tuple(islice(openings, _OPENING_TEXTS))
 
 
 def _text_openings(message: Message) -> Iterable[str]:

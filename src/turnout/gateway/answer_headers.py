@@ -39,7 +39,7 @@ def decision_headers(
         (b"x-turnout-model", printable(model)),
         (b"x-turnout-decision", decision.id.encode()),
         (b"x-turnout-intent", printable(decision.intent)),
-        (b"x-turnout-reason", printable(reason.translate(_IN_ASCII))),
+        (b"x-turnout-reason", printable(reason)),
         (b"x-turnout-cost-usd" if final else b"x-turnout-expected-cost-usd", cost.encode()),
         (b"x-turnout-attempts", b"%d" % attempts),
     ]
@@ -69,7 +69,7 @@ def left_out_header(walk: Walk) -> Headers:
 def printable(word: str, longest: int = _LONGEST) -> bytes:
     """A header's value: a provider may call its model anything, line breaks included."""
     if not (word.isascii() and word.isprintable()):
-        word = _NOT_PRINTABLE.sub("?", word)
+        word = _NOT_PRINTABLE.sub("?", word.translate(_IN_ASCII))
     return word[:longest].encode()
 
 

@@ -224,8 +224,9 @@ class Gateway:
             engine = arrival.engine
             payload = await self._json(arrival)
             await engine.cohort.end_step()
-            key = await cache_key(arrival)
-            if key is not None:
+            rules, key = engine.parts.config.cache, None
+            if rules.ttl_s:
+                key = await offload_if_long(arrival.body_bytes, cache_key, arrival)
                 if (cached := self._cache.get(key)) is not None:
                     self._metrics.cache_hit()
                     await send_cached(cached, out)
@@ -241,7 +242,6 @@ class Gateway:
                 with self._traces.request(request) as traced:
                     walk = await self._answer(engine, dialect, inbound, traced, out)
             if key is not None:
-                rules = engine.parts.config.cache
                 cached = cacheable_answer(walk, out, rules.ttl_s, stream=inbound.stream)
                 if cached is not None:
                     self._cache.put(key, cached, rules.most_bytes)

@@ -13,7 +13,7 @@ from turnout.gateway.answer_headers import decision_headers, left_out_header
 from turnout.gateway.arrival import Arrival
 from turnout.gateway.digest import digest, relevant_headers
 from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
-from turnout.runtime import Walk, offload_if_long
+from turnout.runtime import Walk
 
 _OVERHEAD_BYTES = 1500
 _COST = b"x-turnout-cost-usd"
@@ -66,14 +66,8 @@ def _size(cached: CachedAnswer) -> int:
     return len(cached.body) + _OVERHEAD_BYTES
 
 
-async def cache_key(arrival: Arrival) -> bytes | None:
-    """The hash of all that an answer depends on; None where no answers are kept."""
-    if not arrival.engine.parts.config.cache.ttl_s:
-        return None
-    return await offload_if_long(arrival.body_bytes, _key, arrival)
-
-
-def _key(arrival: Arrival) -> bytes:
+def cache_key(arrival: Arrival) -> bytes:
+    """The hash of all that an answer depends on."""
     parts, caller = arrival.engine.parts, arrival.caller
     knobs, bundle = parts.config.knobs, parts.means.rules.bundle
     owner = caller.key if knobs is not None and knobs.keys else None

@@ -25,6 +25,7 @@ _TAGS = (
     (b"x-request-id", "client_request_id", _NAME),
     (b"anthropic-beta", "anthropic-beta", _BETA),
 )
+_TAG_HEADERS = frozenset(header for header, _, _ in _TAGS)
 _PREFIX = b"x-turnout-"
 _COST, _LATENCY, _QUALITY = (
     _PREFIX + b"max-cost-usd",
@@ -125,7 +126,9 @@ def kind_of(headers: HeaderMap) -> CallKind | None:
 
 def tags_of(headers: HeaderMap) -> dict[str, str]:
     """The trace context and the caller's request id, where they are well formed."""
-    found = {}
+    found: dict[str, str] = {}
+    if _TAG_HEADERS.isdisjoint(headers):
+        return found
     for header, tag, pattern in _TAGS:
         if header in headers:
             value = headers[header].decode("latin-1")

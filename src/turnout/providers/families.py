@@ -114,8 +114,9 @@ def headers_of(
         "Accept": "text/event-stream" if stream else "application/json",
         "X-Request-Id": request.id,
     }
-    passed = {name: request.tags[name] for name in tags if name in request.tags}
-    return with_credentials(provider, headers | passed)
+    if request.tags:
+        headers |= {name: request.tags[name] for name in tags if name in request.tags}
+    return with_credentials(provider, headers)
 
 
 def dump(body: dict[str, Any]) -> bytes:

@@ -21,6 +21,7 @@ _LIMITS = (
         for what in ("requests", "tokens", "input-tokens", "output-tokens")
     ),
 )
+_REMAINING = frozenset(name for name, _ in _LIMITS)
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(d|h|ms|m|s|us|µs|ns)")
 _UNITS_S = {
     "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
@@ -36,6 +37,8 @@ def spent_for_s(headers: Mapping[str, str], now: float | None = None) -> float |
     (RFC 3339), and both without a name; the longest counts. ``now`` is in seconds since the epoch.
     More than a day counts as a day; a reset that cannot be understood as no time at all.
     """
+    if _REMAINING.isdisjoint(headers):
+        return None
     told = [
         (left, reset)
         for name, reset in _LIMITS

@@ -34,7 +34,6 @@ def openai_usage(payload: object) -> Usage | None:
         return None
 
 
-_DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 # The names of the same counts in Responses.
 _OF_RESPONSES = (
     ("prompt_tokens", "input_tokens"),
@@ -57,7 +56,8 @@ def _read(payload: Mapping[str, Any]) -> Usage:
     completion = required(payload, "completion_tokens")
     read, write = _cache(payload, prompt)
     text, reasoning = _output(payload, prompt, completion)
-    asked, answered = (inner_count(payload, details, "audio_tokens") for details in _DETAILS)
+    asked = inner_count(payload, "prompt_tokens_details", "audio_tokens")
+    answered = inner_count(payload, "completion_tokens_details", "audio_tokens")
     if prompt == 0 or read + write > prompt or asked > prompt or answered > completion:
         raise WrongCount
     return Usage(
