@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Sequence
 
-from benchmarks.machine import describe
+from benchmarks.machine import print_machine
 from turnout import Router
 from turnout.testing import FaultyUpstream
 
@@ -56,8 +56,7 @@ def table_line(name: str, found: Sequence[tuple[float, float, float]]) -> str:
 
 async def main() -> None:
     """Prints the table."""
-    for name, value in describe("turnout").items():
-        print(f"{name:>10}  {value}")
+    print_machine("turnout")
     print(f"{TOKENS} tokens, one every {DRIP_MS} ms; upstream in the same process; {ROUNDS} rounds")
     async with FaultyUpstream() as upstream:
         routers = {

@@ -11,7 +11,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
-from benchmarks.machine import describe, spread, timed
+from benchmarks.machine import describe, print_machine, spread, timed
 from turnout import Router
 from turnout.core import Snapshot
 from turnout.decision import decide
@@ -38,8 +38,7 @@ def main() -> None:
     if "--json" in sys.argv:
         print(json.dumps({"machine": describe("turnout", "numpy"), "figures": figures}, indent=2))
         return
-    for name, value in describe("turnout", "numpy").items():
-        print(f"{name:>10}  {value}")
+    print_machine("turnout", "numpy")
     print(f"\n{'':<40}{'p25':>9}{'p50':>9}{'p75':>9}{'p95':>9}  target")
     for name, figure in figures.items():
         row = "".join(f"{figure[k]:9.1f}" for k in ("p25", "p50", "p75", "p95"))

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.machine import describe, spread, timed
+from benchmarks.machine import describe, print_machine, spread, timed
 from turnout.core import Decision, Outcome, Request
 from turnout.ledger import Ledger, latest_requests, pack, request_details, savings
 from turnout.ledger.account import settlement
@@ -48,7 +48,6 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    machine = describe("apsw", "orjson")
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory(dir=".") as folder:
         figures["the disk's own fdatasync, ms"] = _disk_sync_ms(Path(folder))
@@ -56,10 +55,9 @@ def main() -> None:
         figures["the disk's own fdatasync after, ms"] = _disk_sync_ms(Path(folder))
         figures |= _size_and_query_times(Path(folder), chosen.rows)
     if chosen.json:
-        print(json.dumps({"machine": machine, "figures": figures}, indent=2))
+        print(json.dumps({"machine": describe("apsw", "orjson"), "figures": figures}, indent=2))
         return
-    for name, value in machine.items():
-        print(f"{name:>10}  {value}")
+    print_machine("apsw", "orjson")
     for name, figure in figures.items():
         print(f"{name:<40}{_formatted(figure):<56}{TARGETS.get(name, '')}")
 

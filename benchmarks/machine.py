@@ -27,6 +27,12 @@ def describe(*packages: str) -> dict[str, str]:
     }
 
 
+def print_machine(*packages: str) -> None:
+    """The description, a line each."""
+    for name, value in describe(*packages).items():
+        print(f"{name:>12}  {value}")
+
+
 def _pace_ms() -> float:
     def loop() -> None:
         total = 0

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import orjson
 
-from benchmarks.machine import describe
+from benchmarks.machine import print_machine
 from turnout.catalog import Deployment, ModelCard, Provider
 from turnout.core import Request
 from turnout.providers import HttpTransport, OpenAIChatCodec, Timeouts
@@ -127,8 +127,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     figures = cpu_figures(rounds) | asyncio.run(call_figures(rounds))
-    for name, value in describe("aiohttp", "orjson").items():
-        print(f"{name:>10}  {value}")
+    print_machine("aiohttp", "orjson")
     print(f"{rounds} rounds\n")
     for name, values in figures.items():
         low, high = min(values), max(values)

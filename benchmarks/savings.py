@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.machine import describe
+from benchmarks.machine import print_machine
 
 DATA = Path(os.environ.get("TURNOUT_DATA", "../shared/data")) / "intents" / "dev.jsonl.gz"
 PROMPTS = 1000
@@ -32,8 +32,7 @@ def main() -> None:
         for row in drawn:
             file.write(json.dumps({"id": row["id"], "text": row["text"]}) + "\n")
         file.flush()
-        for name, value in describe("turnout").items():
-            print(f"{name:>10}  {value}")
+        print_machine("turnout")
         print(f"{PROMPTS} prompts, seed {SEED}, intents as in the data\n", flush=True)
         turnout = str(Path(sys.executable).parent / "turnout")
         subprocess.run([turnout, "compare", file.name, *sys.argv[1:]], check=True)

@@ -15,7 +15,7 @@ from itertools import product
 
 from benchmarks.gateway import measure
 from benchmarks.gateway.gateways import turnout, upstream
-from benchmarks.machine import describe
+from benchmarks.machine import describe, print_machine
 
 _OFF, _NEW = 'ledger: "off"\n', "refusal: No.\n"  # without a word a ledger is kept
 _SETTLED_S = 4.0
@@ -38,8 +38,7 @@ def main() -> None:
     if given.json:
         print(json.dumps({"machine": describe("turnout", "numpy"), "rounds": found}, indent=2))
         return
-    for name, value in describe("turnout", "numpy").items():
-        print(f"{name:>10}  {value}")
+    print_machine("turnout", "numpy")
     for name, rounds in found.items():
         print(f"\n{name:<40}{'lowest':>9}{'median':>9}{'highest':>9}  goal")
         for what in rounds[0]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.machine import describe
+from benchmarks.machine import print_machine
 from turnout import Router
 from turnout.config import load_mapping
 from turnout.core import Constraints
@@ -27,26 +27,7 @@ POOLS = (
     ("deepseek", "deepseek-v4-pro", "deepseek-v4-flash"),
 )
 GROWTHS = (500, 6_000)
-_WORDS = [
-    "the",
-    "file",
-    "has",
-    "a",
-    "test",
-    "that",
-    "fails",
-    "when",
-    "its",
-    "input",
-    "is",
-    "read",
-    "from",
-    "disk",
-    "and",
-    "not",
-    "from",
-    "memory",
-]
+_WORDS = "the file has a test that fails when its input is read from disk and not from memory"
 _MARK = {"cache_control": {"type": "ephemeral"}}
 
 
@@ -60,9 +41,8 @@ class Bill:
 
 
 def main() -> None:
-    """Hold each conversation in four ways, and print."""
-    for name, value in describe("turnout", "genai-prices").items():
-        print(f"{name:>12}  {value}")
+    """Hold each conversation in three ways, and print."""
+    print_machine("turnout", "genai-prices")
     print(f"\n{'pool':<38}{'a turn adds':>12}  {'way':<28}{'USD':>9}{'cached':>8}{'switches':>9}")
     for pool in POOLS:
         for growth in GROWTHS:
@@ -133,7 +113,7 @@ def _settings(upstream: FaultyUpstream, preset: str, strong: str, weak: str) -> 
 
 def _random_text(generator: random.Random, size: int) -> str:
     """Words of about so many bytes."""
-    return " ".join(generator.choice(_WORDS) for _ in range(size * 10 // 43))
+    return " ".join(generator.choice(_WORDS.split()) for _ in range(size * 10 // 43))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from benchmarks.gateway import measure
 from benchmarks.gateway.cases import PROMPT
 from benchmarks.gateway.gateways import LEDGER, UNREAD, turnout, upstream
 from benchmarks.gateway.load import Spec
-from benchmarks.machine import describe
+from benchmarks.machine import describe, print_machine
 
 # Extra configuration and the model asked for.
 _CASES = {"unread": (UNREAD, "pinned"), "routed": ("", "routed"), "ledger": (LEDGER, "routed")}
@@ -45,10 +45,9 @@ def main() -> None:
             json.dumps({"machine": describe("turnout", "numpy"), "instructions": found}, indent=2)
         )
         return
-    for name, value in describe("turnout", "numpy").items():
-        print(f"{name:>10}  {value}")
+    print_machine("turnout", "numpy")
     for case, count in found.items():
-        print(f"{case:>10}  {count:,} instructions a request")
+        print(f"{case:>12}  {count:,} instructions a request")
 
 
 def _count(port: int, case: str, seconds: float) -> int:

@@ -57,19 +57,6 @@ def _check_size(table: OutcomeTable, place: npt.NDArray[np.int64]) -> None:
         )
 
 
-def left_out_tasks(table: OutcomeTable) -> Doubles:
-    """``[n, m]``: each task predicted by a predictor trained on the other tasks only."""
-    tasks = np.array([str(task) for task in table.column("task")])
-    found = np.zeros(table.score.shape)
-    for task in np.unique(tasks):
-        rows = np.flatnonzero(tasks == task)
-        predictor = train([table.rows(tasks != task)])
-        columns = [predictor.models.index(model) for model in table.models]
-        prompts = [row_text(table.prompts[row]) for row in rows]
-        found[rows] = predictor.predict_all(prompts)[:, columns]
-    return found
-
-
 def row_folds(table: OutcomeTable, folds: int = 5) -> npt.NDArray[np.int64]:
     """Each row's fold, by its bucket if it has one, else by its text.
 
