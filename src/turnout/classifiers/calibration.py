@@ -137,11 +137,11 @@ def labels_with(sample: Sample, calibration: Calibration) -> list[str]:
     return [sample.labels[i] for i in served]
 
 
-def qualities(given: Sequence[str | None], wanted: Sequence[str]) -> list[Quality]:
+def qualities(given: Sequence[str], wanted: Sequence[str]) -> list[Quality]:
     """Precision and recall of every label in either list."""
     pairs = list(zip(given, wanted, strict=True))
     out = []
-    for label in sorted({*wanted, *(g for g in given if g)}):
+    for label in sorted({*wanted, *given}):
         named = sum(g == label for g, _ in pairs)
         there = sum(w == label for _, w in pairs)
         hits = sum(g == w == label for g, w in pairs)

@@ -125,13 +125,14 @@ def _without_wrapping(text: str) -> str:
 def _labels_in(text: str, labels: Collection[str]) -> list[str]:
     """The labels that stand in the text as words, each once, negated ones left out."""
     plain = _normalised(_LEAD.sub("", text))
-    found = []
-    for label in labels:
-        for match in re.finditer(rf"(?<!\w){re.escape(_normalised(label))}(?!\w)", plain):
-            if not _NEGATION.search(plain[: match.start()]):
-                found.append(label)
-                break
-    return found
+    return [
+        label
+        for label in labels
+        if any(
+            not _NEGATION.search(plain[: match.start()])
+            for match in re.finditer(rf"(?<!\w){re.escape(_normalised(label))}(?!\w)", plain)
+        )
+    ]
 
 
 def _normalised(text: str) -> str:

@@ -185,10 +185,8 @@ class LocalClassifier:
         for text in chain(turns, contexts, chunks):
             place.setdefault(text, len(place))
         read = self._recall.read(list(place))
-        of_turns, of_chunks = (
-            _positions(turns, place),
-            np.array(_positions(chunks, place), dtype=np.intp),
-        )
+        of_turns = _positions(turns, place)
+        of_chunks = np.array(_positions(chunks, place), dtype=np.intp)
         logits, quick = read.logits[of_chunks], read.quick[of_chunks]
         instruction_places = _instruction_places(parts, view, cuts)
         for odds in (logits, quick):
@@ -280,10 +278,8 @@ class LocalClassifier:
     def _turns(
         self, reading: Reading, excerpts: Excerpts, vectors: Mapping[Pieces, Floats]
     ) -> Turns:
-        turn_vectors, context_vectors = (
-            _vectors_of(vectors, excerpts.turns),
-            _vectors_of(vectors, excerpts.contexts),
-        )
+        turn_vectors = _vectors_of(vectors, excerpts.turns)
+        context_vectors = _vectors_of(vectors, excerpts.contexts)
         turn_intents = softmax((reading.turn_logits + self._second.logits(turn_vectors))[:, :HARM])
         if self._custom is not None:
             turn_intents = self._custom.with_own_intents(turn_vectors, turn_intents)

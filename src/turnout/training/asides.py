@@ -41,7 +41,7 @@ _CALL_OFF_STRENGTH, _CALL_OFF_HEAD_STRENGTH = 4.0, 10.0
 # So many other clauses are embedded: those that the rows tell worst from what calls off.
 _NEAREST = 15_000
 # Of asides so many of a mould are embedded, none longer than this; of others those nearest by their
-# rows, and every so manieth. A layer of so many units, for so many passes.
+# rows, and one in so many. A layer of so many units, for so many passes.
 _EACH_MOULD, _LONGEST = 4, 400
 _NEAR_ASIDES, _EVERY_NTH = 12_000, 5
 _UNITS, _PASSES, _DECAY = 64, 6, 1e-3

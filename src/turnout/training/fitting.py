@@ -193,10 +193,8 @@ def _fit_heads(
         coefficients, base = model.coef_, model.intercept_
         if len(coefficients) == 1:
             # For two labels there is one regression, for the second against the first.
-            coefficients, base = (
-                np.vstack([-coefficients, coefficients]) / 2,
-                np.hstack([-base, base]) / 2,
-            )
+            coefficients = np.vstack([-coefficients, coefficients]) / 2
+            base = np.hstack([-base, base]) / 2
         weights[:, model.classes_] = coefficients.T
         bias[model.classes_] = base
     return weights, bias

@@ -1,4 +1,4 @@
-"""Adds a model to a bundle from a few of its outcomes, without retraining the rest."""
+"""Which prompts to ask a new model, to learn the most about it from a few outcomes."""
 
 import numpy as np
 import numpy.typing as npt

@@ -6,7 +6,7 @@ be safe. ``kind`` separates ``injection`` from ``harm`` among unsafe rows. A con
 ``next``, a list of ``{text, intent, kind}``: each is a turn that may come next, and a row.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -112,18 +112,14 @@ def load(paths: Sequence[Path]) -> list[Row]:
 
 
 def _rows_of_file(path: Path) -> Iterator[Row]:
-    for number, raw in enumerate(_lines(path), 1):
-        if not raw.strip():
-            continue
-        try:
-            yield from _rows_of_line(orjson.loads(raw))
-        except (ValueError, TypeError, InvalidRequest) as error:
-            raise ConfigError(f"{path}: line {number}: {error}") from error
-
-
-def _lines(path: Path) -> Iterable[bytes]:
     with open_unpacked(path) as file:
-        yield from file
+        for number, raw in enumerate(file, 1):
+            if not raw.strip():
+                continue
+            try:
+                yield from _rows_of_line(orjson.loads(raw))
+            except (ValueError, TypeError, InvalidRequest) as error:
+                raise ConfigError(f"{path}: line {number}: {error}") from error
 
 
 def _rows_of_line(value: Any) -> Iterator[Row]:

@@ -134,10 +134,8 @@ class SuccessPredictor:
         """P(success) ``[n, models]`` and strangeness ``[n]``."""
         full = with_shared_column(encoded, self.shared)
         readings = [expert.read(full) for expert in self.experts]
-        known, strange = (
-            self._expert_success(readings),
-            np.min([r.strange for r in readings], axis=0),
-        )
+        known = self._expert_success(readings)
+        strange = np.min([r.strange for r in readings], axis=0)
         if not self.newcomers and not self.removed:
             return known, strange
         order = {model: place for place, model in enumerate(self._expert_models)}
