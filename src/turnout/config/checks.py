@@ -42,6 +42,8 @@ def normalized_example(example: str) -> str:
 
 def problems(config: Config) -> Iterator[Problem]:
     """Every problem with its path, the first one first."""
+    yield from _embedding_problems(config)
+    yield from _alias_problems(config)
     yield from _unknown_models(config)
     yield from _similar_labels(config)
     yield from _budget_problems(config)
@@ -71,9 +73,10 @@ def _budget_problems(config: Config) -> Iterator[Problem]:
         seen.add((*what, budget.amount[0]))
 
 
-def _embedding_problems(config: Config, name: str) -> Iterator[Problem]:
+def _embedding_problems(config: Config) -> Iterator[Problem]:
+    name = config.embeddings
     known = [n for n, model in config.models.items() if model.kind == "embedding"]
-    if name not in known:
+    if name is not None and name not in known:
         fix = f"use one of {', '.join(known)}" if known else "give a model kind: embedding"
         yield ("embeddings",), f"{name!r} is not an embedding model; {fix}"
 
@@ -105,9 +108,6 @@ def _unknown_models(config: Config) -> Iterator[Problem]:
         )
         if model is not None
     ]
-    if config.embeddings is not None:
-        yield from _embedding_problems(config, config.embeddings)
-    yield from _alias_problems(config)
     for path, model in used:
         if model in config.models and config.models[model].kind == "embedding":
             # One list of fallbacks for all models is stored under every name.

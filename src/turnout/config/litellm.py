@@ -195,13 +195,10 @@ def _facts(info: Mapping[str, Any]) -> dict[str, Any]:
 
 def _add_shared_settings(result: Imported, document: Mapping[str, Any]) -> None:
     """The file's settings for all models: fallbacks, aliases, deadlines and retries, balance."""
-    settings, sections = (
-        result.settings,
-        ("litellm_settings", "router_settings", "general_settings"),
-    )
+    sections = ("litellm_settings", "router_settings", "general_settings")
     for section in sections:
         for key, value in _mapping(document.get(section)).items():
-            if not _carry_over(settings, key, value):
+            if not _carry_over(result.settings, key, value):
                 why = _ELSEWHERE.get(key, "is not carried over")
                 result.left_out.append(f"{section}.{key}: {why}")
     for key in sorted(set(document) - {"model_list", *sections}):

@@ -229,11 +229,8 @@ def _did_you_mean(path: tuple[str, ...]) -> str:
 def _fields_at(section: type[BaseModel], path: tuple[str, ...]) -> Iterator[str]:
     for part in path:
         field = section.model_fields.get(part)
-        if field is None:
-            continue
-        for candidate in _sections_in(field.annotation):
-            section = candidate
-            break
+        if field is not None:
+            section = next(_sections_in(field.annotation), section)
     for key, field in section.model_fields.items():
         yield field.alias or key
 

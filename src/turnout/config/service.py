@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from turnout.config.section import Name, Origin, Seconds, Section, Share, off_if_false
+from turnout.core.budget import Per, Unit, WhenFull, Window
 
 
 class TimeoutSection(Section):
@@ -67,16 +68,16 @@ class BudgetSection(Section):
     decides again among the models that fit, before the request is refused.
     """
 
-    per: Literal["all", "team", "key", "session", "model"]
+    per: Per
     name: Name | None = None
-    window: Literal["minute", "hour", "day", "week", "month", "total"]
+    window: Window
     usd: Annotated[Decimal | None, Field(ge=0, le=10**6, allow_inf_nan=False)] = None
     requests: Annotated[int | None, Field(ge=0, le=10**15)] = None
     tokens: Annotated[int | None, Field(ge=0, le=10**15)] = None
-    when_full: Literal["refuse", "cheaper"] = "refuse"
+    when_full: WhenFull = "refuse"
 
     @property
-    def amount(self) -> tuple[Literal["usd", "requests", "tokens"], Decimal]:
+    def amount(self) -> tuple[Unit, Decimal]:
         """The unit that is given, and how much of it."""
         if self.usd is not None:
             return "usd", self.usd

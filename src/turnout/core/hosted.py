@@ -6,10 +6,10 @@ platform.claude.com/docs (server tools). This module does not know which models 
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from turnout.core.lost_fields import objects_in
+from turnout.core.request import Body
 
 # Types of tools that stand for functions, which every model can be offered.
 FUNCTION_TYPES = frozenset({"function", "custom", "namespace", "tool_search"})
@@ -45,8 +45,6 @@ _HOW_TO_TURN_OFF = {
     "web_search": ' (in Codex: web_search = "disabled" in its config.toml)',
     "image_generation": " (in Codex: image_generation = false under [features])",
 }
-
-Body = Mapping[str, Any]
 
 
 def is_hosted_block(message: Body, block: Body) -> bool:
