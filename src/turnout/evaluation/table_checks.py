@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
@@ -34,22 +35,18 @@ def checked_table(table: OutcomeTable) -> OutcomeTable:
     _check_unique(table.ids, f"{where}: duplicate id", "rows", "give every prompt its own id")
     _check_unique(table.models, f"{where}: duplicate model", "columns", "name every column once")
     low, high = float(np.nanmin(table.score)), float(np.nanmax(table.score))
-    if low < 0 or high > 1:
-        row, column = map(int, np.argwhere((table.score < 0) | (table.score > 1))[0])
-        raise ConfigError(
-            f"{where}, row {row + 1} ({table.ids[row]}): the score of {table.models[column]} is "
-            f"{table.score[row, column]:g}; rescale the scores to 0..1"
-        )
+    wrong = (table.score < 0) | (table.score > 1)
+    _check_cells(table, "the score", table.score, wrong, "rescale the scores to 0..1")
     if low == high:
         raise ConfigError(
             f"{where}: no variance, every score is {low:g}; add rows where the models differ"
         )
-    for name in CELLS:
-        _check_amounts(where, table, name)
+    grids = _copied_grids(table)
+    for name, grid in grids.items():
+        fix = "use a number of at least 0, or NaN where it is unknown"
+        _check_cells(table, name, grid, (grid < 0) | np.isinf(grid), fix)
     # A column without any known value counts as missing.
-    changes: dict[str, Any] = {
-        n: None for n, g in _copied_grids(table).items() if np.isnan(g).all()
-    }
+    changes: dict[str, Any] = {n: None for n, g in grids.items() if np.isnan(g).all()}
     return replace(table, notes=(*table.notes, *_empty_prompt_notes(table)), **changes)
 
 
@@ -63,18 +60,15 @@ def _empty_prompt_notes(table: OutcomeTable) -> list[str]:
     return [f"{what} (first: {named}): read as empty"]
 
 
-def _check_amounts(where: str, table: OutcomeTable, name: str) -> None:
-    grid = getattr(table, name)
-    if grid is None:
-        return
-    wrong = np.argwhere((grid < 0) | np.isinf(grid))
-    if not len(wrong):
-        return
-    row, column = map(int, wrong[0])
-    raise ConfigError(
-        f"{where}, row {row + 1} ({table.ids[row]}): {name} of {table.models[column]} is "
-        f"{grid[row, column]:g}; use a number of at least 0, or NaN where it is unknown"
-    )
+def _check_cells(
+    table: OutcomeTable, name: str, grid: Doubles, wrong: npt.NDArray[np.bool_], fix: str
+) -> None:
+    """Raises ConfigError, which names the first wrong cell, if there is one."""
+    for row, column in np.argwhere(wrong):
+        raise ConfigError(
+            f"table {table.name}, row {row + 1} ({table.ids[row]}): {name} of "
+            f"{table.models[column]} is {grid[row, column]:g}; {fix}"
+        )
 
 
 def counted_tokens(tokens: Doubles) -> Doubles:
