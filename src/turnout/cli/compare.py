@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from turnout.catalog import Deployment, Price
+from turnout.catalog import Deployment
 from turnout.classifiers import Band
 from turnout.cli.compare_quality import predicted_quality
 from turnout.cli.jsonl import Line, read_lines
@@ -180,7 +180,7 @@ def _single_model_cost(
     """The cost of all cases at one deployment, with prompts counted by its tokenizer."""
     if deployment.price is None:
         return None
-    price: Price = deployment.price
+    price = deployment.price
     return sum(
         price.expected_cost(input_tokens(c.decision.features, deployment), _tokens(c, factor))
         for c in cases

@@ -17,7 +17,7 @@ from turnout.cli.labelling import DecidedLine, label_cost, line_decider
 from turnout.cli.options import router_of
 from turnout.cli.show import with_progress
 from turnout.config import Config
-from turnout.core import UNSAFE, usd
+from turnout.core import UNSAFE, Prediction, usd
 from turnout.decision import label_parents, served_intent
 from turnout.runtime import Router
 from turnout.runtime.receipt import total
@@ -46,9 +46,9 @@ def hybrid_figures(
     intents = frozenset(config.intents) - {UNSAFE} if config else None
     folded = label_parents(intents or ())
     in_band = [
-        _Case(line=line, wanted=folded.get(wanted, wanted), local=_local(row, intents))
-        for line, row, wanted in ((line, row, row[1]) for line, row in zip(good, rows, strict=True))
-        if band.needs_label(row[0], threshold)
+        _Case(line=line, wanted=folded.get(wanted, wanted), local=_local(prediction, intents))
+        for line, (prediction, wanted) in zip(good, rows, strict=True)
+        if band.needs_label(prediction, threshold)
     ]
     wrong = sum(case.local != case.wanted for case in in_band)
     found: dict[str, Any] = {
@@ -135,9 +135,9 @@ def _latency(decided: Sequence[DecidedLine]) -> dict[str, float]:
     return {"p50": percentiles[49], "p95": percentiles[94]}
 
 
-def _local(row: Labelled, intents: frozenset[str] | None) -> str:
-    known = {name for name, _ in row[0].intents}
-    return served_intent(row[0], known if intents is None else intents)[0] or ""
+def _local(prediction: Prediction, intents: frozenset[str] | None) -> str:
+    known = {name for name, _ in prediction.intents}
+    return served_intent(prediction, known if intents is None else intents)[0] or ""
 
 
 def _per_1000(pico: int | None, prompts: int) -> float | None:

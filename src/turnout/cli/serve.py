@@ -108,7 +108,9 @@ def serve(
             log.configure(log_level)
             sys.exit(supervise(settings, listener, workers, serving, ready, file_owner))
         run.run_here(
-            listener, lambda: (serving(), ready()), before_serving=_sharing_callback(file_owner)
+            listener,
+            lambda: (serving(), ready()),
+            before_serving=lambda engine: file_owner.follow(engine.parts.means.recorder),
         )
 
 
@@ -168,11 +170,6 @@ def _parent_link(descriptor: int | None) -> ParentLink | None:
 
 def _do_nothing(*_: object) -> None:
     """For a process that nobody waits for."""
-
-
-def _sharing_callback(file_owner: FileOwner) -> Callable[["Engine"], object]:
-    """A function that makes ``file_owner`` share the ledger of the engine that serves."""
-    return lambda engine: file_owner.follow(engine.parts.means.recorder)
 
 
 def _url(address: Address, port: int) -> str:
