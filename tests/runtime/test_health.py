@@ -178,9 +178,7 @@ def test_what_another_process_tells_late_or_less_changes_nothing() -> None:
     known = deployment("a", price(1, 1), provider="p-a").fingerprint
 
     def hear(until_s: float) -> None:
-        cooldown = Cooldown(
-            deployment=known, until_s=until_s, why="timeout", stated=False, openings=1
-        )
+        cooldown = Cooldown(deployment=known, until_s=until_s, why="timeout", openings=1)
         watched.apply_cooldown(cooldown)
 
     hear(clock.now)
@@ -266,14 +264,12 @@ def test_a_fault_closes_what_shares_its_cause(
     watched.on_cooldown = told.append
     call_ending(watched, "a", kind, scope=scope, retry_after_s=9.0)
     assert set(watched.unavailable()) == closed
-    assert {(c.why, c.stated, c.openings, c.comes_last) for c in told} == {
-        (kind, kind == "rate_limited", 1, False)
-    }
+    assert {(c.why, c.openings, c.comes_last) for c in told} == {(kind, 1, False)}
     assert {c.deployment for c in told} == {known[name].fingerprint for name in closed}
     del told[:]
     watched.call_began("elsewhere")
     watched.call_ended(structs.replace(outcome("elsewhere", None), spent_s=50.0))
-    assert [(c.why, c.stated, c.comes_last) for c in told] == [("rate_limited", True, True)]
+    assert [(c.why, c.comes_last) for c in told] == [("rate_limited", True)]
 
 
 def test_no_rate_limit_counts_for_longer_than_the_rules_allow() -> None:
@@ -343,6 +339,16 @@ def test_when_all_cool_down_the_first_to_return_is_probed() -> None:
     call_ending(watched, "b", "unavailable")
     assert set(watched.unavailable()) == {"b"}
     assert set(watched.unavailable(without={"b"})) == {"b"}
+
+
+def test_what_nobody_has_repaired_is_probed_last() -> None:
+    """A refused key or name needs a person, though its cooldown may end before an outage's."""
+    clock = Clock()
+    watched = make_health(clock, failures=1, cooldown_s=90)
+    call_ending(watched, "a", "not_found")
+    assert watched.unavailable(without={"b"}) == {}
+    call_ending(watched, "b", "unavailable")
+    assert set(watched.unavailable()) == {"a"}
 
 
 def test_retries_stay_within_a_tenth_of_the_calls() -> None:

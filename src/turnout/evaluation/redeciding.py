@@ -15,7 +15,17 @@ from typing import Any, NamedTuple
 from msgspec import Struct, structs
 
 from turnout.catalog import Catalog
-from turnout.core import EMBEDDING, ConfigError, Decision, Features, InvalidRequest, Request, Usage
+from turnout.core import (
+    EMBEDDING,
+    ConfigError,
+    Decision,
+    Features,
+    InvalidRequest,
+    Request,
+    Snapshot,
+    Usage,
+)
+from turnout.core.cooldown import probe_among
 from turnout.decision import Rulebook, decide
 from turnout.evaluation.off_policy import Estimate, Sample, estimate, weight
 from turnout.ledger import Store, unpack
@@ -219,15 +229,31 @@ def compare(requests: Iterable[Redecided], opinions: Opinions) -> Comparison:
 
 
 def _redecided(request: Request, then: Decision, rules: Rulebook, account: _Account) -> Redecided:
-    features = _counted(then.features, rules.catalog)
+    features, snapshot = _counted(then.features, rules.catalog), _with_probe(then, rules.catalog)
     session = request.session or request.id
     try:
-        now = decide(request, features, then.prediction, then.snapshot, rules)
+        now = decide(request, features, then.prediction, snapshot, rules)
     except InvalidRequest as error:
         return Redecided(session=session, then=then, now=None, refusal=str(error))
     cost = _cost_now(then, now, rules.catalog, account) if account.comparable else None
     spent = None if cost is None else account.spent
     return Redecided(session=session, then=then, now=now, then_pico_usd=spent, now_pico_usd=cost)
+
+
+def _with_probe(then: Decision, catalog: Catalog) -> Snapshot:
+    """What was known then; if now all deployments would be closed, with one of them to try.
+
+    If none was open then either, it was known whether one could be tried.
+    """
+    snapshot = then.snapshot
+    closed = {name: why for name, why in snapshot.unavailable.items() if not why.comes_last}
+    if not catalog.deployments.keys() <= closed.keys():
+        return snapshot
+    if all(candidate.deployment in closed for candidate in then.candidates):
+        return snapshot
+    probe = probe_among({name: closed[name] for name in catalog.deployments})
+    unavailable = {name: why for name, why in snapshot.unavailable.items() if name != probe}
+    return structs.replace(snapshot, unavailable=unavailable)
 
 
 def _counted(features: Features, catalog: Catalog) -> Features:

@@ -15,7 +15,7 @@ from time import monotonic, time
 
 from turnout.catalog import Deployment
 from turnout.core import Exclusion, Fault, FaultKind, Outcome
-from turnout.core.cooldown import REPAIRABLE, Cooldown
+from turnout.core.cooldown import REPAIRABLE, TIMED, Cooldown, probe_among
 from turnout.runtime.latency import Latencies
 
 _LOG = logging.getLogger("turnout.runtime")
@@ -61,12 +61,11 @@ class _State:
     """What is known of one deployment; times are on the clock.
 
     ``choices`` has, for each decision that chose it and whose call has not begun, the time until
-    which it counts. It is closed until ``until``, for the reason ``why``; ``stated`` says that its
-    provider named the time, ``shared_until`` is the time that other processes know, and
-    ``openings`` counts how often in a row it was closed. ``window`` is how many calls it may have
-    at a time while it recovers, and ``probed`` says that its latest call was chosen while it was
-    closed. Its rate limit is used up until ``spent_until``; other processes know of
-    ``spent_shared_until``.
+    which it counts. It is closed until ``until``, for the reason ``why``; ``shared_until`` is the
+    time that other processes know, and ``openings`` counts how often in a row it was closed.
+    ``window`` is how many calls it may have at a time while it recovers, and ``probed`` says that
+    its latest call was chosen while it was closed. Its rate limit is used up until ``spent_until``;
+    other processes know of ``spent_shared_until``.
     """
 
     in_flight: int = 0
@@ -75,7 +74,6 @@ class _State:
     openings: int = 0
     until: float = 0.0
     why: FaultKind = "unavailable"
-    stated: bool = False
     shared_until: float = 0.0
     probed: bool = False
     window: int = _FULL_WINDOW
@@ -117,9 +115,10 @@ class Health:
         now = self._clock()
         closed = {n: why for n, s in self._states.items() if (why := self._exclusion(s, now))}
         if closed and len({*closed, *without}) == len(self._states):
-            probes = [n for n in closed if n not in without and self._may_probe(n)]
-            if probes:
-                del closed[min(probes, key=lambda name: self._states[name].until)]
+            idle = [n for n in closed if n not in without and not _calls(self._states[n], now)]
+            probe = probe_among({n: closed[n] for n in idle})
+            if probe is not None:
+                del closed[probe]
         self._all_open = not any(self._is_limited(s, now) for s in self._states.values())
         spent = {
             n: _spent_exclusion(s.spent_until - now)
@@ -213,8 +212,7 @@ class Health:
             return
         state.shared_until = max(state.shared_until, cooldown.until_s)
         if cooldown.until_s > state.until:
-            state.until, state.why = cooldown.until_s, cooldown.why
-            state.stated, state.window = cooldown.stated, 1
+            state.until, state.why, state.window = cooldown.until_s, cooldown.why, 1
         state.openings = max(state.openings, cooldown.openings)
         state.failures = 0
         state.choices.clear()
@@ -251,17 +249,13 @@ class Health:
         most = self._rules.max_in_flight
         return most if state.window >= _FULL_WINDOW else min(state.window, most)
 
-    def _may_probe(self, name: str) -> bool:
-        state = self._states[name]
-        return not (state.stated or _calls(state, self._clock()))
-
     def _is_limited(self, state: _State, now: float) -> bool:
         busy = _calls(state, now) >= self._limit(state)
         return max(state.until, state.spent_until) > now or busy
 
     def _note_success(self, state: _State) -> None:
         state.failures = 0
-        if state.stated and state.until > self._clock():
+        if state.why in TIMED and state.until > self._clock():
             return  # the call began before its provider named a time to come back
         state.until = state.shared_until = 0.0
         if state.window < _FULL_WINDOW:
@@ -274,11 +268,11 @@ class Health:
         if fault.kind == "rate_limited":
             wait_s = rules.cooldown_s if fault.retry_after_s is None else fault.retry_after_s
             most_s = wait_s if rules.rate_limit_s is None else rules.rate_limit_s
-            self._open(name, fault, min(wait_s, most_s), stated=True)
+            self._open(name, fault, min(wait_s, most_s))
         elif fault.kind == "spend_limit":
             # Only the operator or the calendar lifts it: no probe, and a log line for the operator.
             wait_s = rules.spend_limit_s or until_next_month_s(self._wall())
-            self._open(name, fault, wait_s, stated=True)
+            self._open(name, fault, wait_s)
             fields = {"deployment": name, "out_for_s": round(wait_s)}
             _LOG.error("a provider's spend limit is reached", extra={"fields": fields})
         elif fault.kind in _PERSISTENT:
@@ -309,7 +303,7 @@ class Health:
                     self._share(deployment, state, until, comes_last=True)
         self._all_open = self._all_open and not wait_s
 
-    def _open(self, name: str, fault: Fault, wait_s: float, *, stated: bool = False) -> None:
+    def _open(self, name: str, fault: Fault, wait_s: float) -> None:
         """Closes the deployment, and those of its quota or provider if the fault is theirs, too."""
         failed = self._deployments[name]
         for other, deployment in self._deployments.items():
@@ -318,7 +312,7 @@ class Health:
             if other == name or shared or whole:
                 state = self._states[other]
                 state.until = max(state.until, self._clock() + wait_s)
-                state.why, state.stated = fault.kind, stated
+                state.why = fault.kind
                 state.openings += 1
                 state.failures = 0
                 state.choices.clear()
@@ -340,7 +334,6 @@ class Health:
                 deployment=deployment.fingerprint,
                 until_s=until,
                 why="rate_limited" if comes_last else state.why,
-                stated=comes_last or state.stated,
                 openings=state.openings,
                 comes_last=comes_last,
             )
