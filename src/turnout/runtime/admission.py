@@ -4,8 +4,7 @@ Invariant: nothing is sent to a provider before the most it can use is held in e
 module chooses nothing: a full budget becomes a constraint, and the same ``decide`` is asked again.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from msgspec import structs
@@ -23,7 +22,6 @@ from turnout.core import (
 from turnout.decision import bound
 from turnout.ledger.balances import refusal
 from turnout.runtime.bounds import bounds
-from turnout.runtime.health import Health
 from turnout.runtime.means import Means
 
 
@@ -39,43 +37,51 @@ async def admit(
     busy meanwhile. Raises BudgetExceeded, or NoEligibleDeployment if a model that would fit takes
     no call at the moment.
     """
-    catalog, recorder = means.rules.catalog, means.recorder
-    for _ in range(len(catalog.deployments) + 2):  # one model less each time, or no drafts
-        most = bounds(request, decision, catalog, means.verifier) if recorder.keeps else {}
+    recorder, health = means.recorder, means.health
+    for _ in range(len(means.rules.catalog.deployments) + 2):  # one model less, or no drafts
+        keeps, chosen = recorder.keeps, decision.deployment
+        most = bounds(request, decision, means.rules.catalog, means.verifier) if keeps else {}
+        if chosen is not None:
+            health.note_choice(chosen)
         try:
-            with _chosen(decision.deployment, means.health):
+            if keeps:
                 await recorder.decided(request, decision, most)
-        except BudgetExceeded as full:
-            first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
-            if refusing := [_with_needed(s, first) for s in full.standings if _refuses(s, first)]:
-                raise refusal(refusing) from full
-            limits = narrowed(request.constraints, full.standings, most, catalog)
-            if limits == request.constraints:
+        except BaseException as error:
+            if chosen is not None:
+                health.drop_choice(chosen)
+            if not isinstance(error, BudgetExceeded):
                 raise
-            request = structs.replace(request, constraints=limits)
-            decision = decide_again(request)
-            if not decision.routes:
-                if any(c.excluded and c.excluded.wait_s is not None for c in decision.candidates):
-                    raise NoEligibleDeployment(decision.candidates) from full
-                least = [_with_least_needed(s, request, decision, catalog) for s in full.standings]
-                raise refusal(least) from full
+            request, decision = _narrower(
+                request, decision, error, most, decide_again, means.rules.catalog
+            )
         else:
             return request, decision
     raise BudgetExceeded("no model fits the budgets that are left")
 
 
-@contextmanager
-def _chosen(deployment: str | None, health: Health) -> Iterator[None]:
-    """Counts the deployment as chosen; if the block fails, no longer."""
-    if deployment is None:
-        yield
-        return
-    health.note_choice(deployment)
-    try:
-        yield
-    except BaseException:
-        health.drop_choice(deployment)
-        raise
+def _narrower(
+    request: Request,
+    decision: Decision,
+    full: BudgetExceeded,
+    most: Mapping[str, Bound],
+    decide_again: Callable[[Request], Decision],
+    catalog: Catalog,
+) -> tuple[Request, Decision]:
+    """The request and its decision among what may fit. Raises as ``admit``."""
+    first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
+    if refusing := [_with_needed(s, first) for s in full.standings if _refuses(s, first)]:
+        raise refusal(refusing) from full
+    limits = narrowed(request.constraints, full.standings, most, catalog)
+    if limits == request.constraints:
+        raise full
+    request = structs.replace(request, constraints=limits)
+    decision = decide_again(request)
+    if not decision.routes:
+        if any(c.excluded and c.excluded.wait_s is not None for c in decision.candidates):
+            raise NoEligibleDeployment(decision.candidates) from full
+        least = [_with_least_needed(s, request, decision, catalog) for s in full.standings]
+        raise refusal(least) from full
+    return request, decision
 
 
 async def hold_remaining_routes(

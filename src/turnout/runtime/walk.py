@@ -69,7 +69,8 @@ class Walk(Struct, kw_only=True):
         plan, attempt = self._begin()
         try:
             while attempt is not None:
-                call = await self._call(attempt)
+                await self._turn(attempt)
+                call = self._call(attempt)
                 try:
                     answer = await self._answer(call)
                 finally:
@@ -89,7 +90,8 @@ class Walk(Struct, kw_only=True):
         plan, attempt = self._begin()
         try:
             while attempt is not None:
-                call = await self._call(attempt)
+                await self._turn(attempt)
+                call = self._call(attempt)
                 try:
                     async with aclosing(self._batches(call)) as batches:
                         async for batch in batches:
@@ -110,11 +112,13 @@ class Walk(Struct, kw_only=True):
         plan = attempts(self.decision, self.means.retries, self.closed)
         return plan, next(plan, None)
 
-    async def _call(self, attempt: Attempt) -> Call:
+    def _turn(self, attempt: Attempt) -> Awaitable[None]:
+        """Waits, once awaited, until the attempt is due."""
         if attempt.delay_s:
-            await asyncio.sleep(attempt.delay_s)
-        else:
-            await self.means.cohort.end_step()
+            return asyncio.sleep(attempt.delay_s)
+        return self.means.cohort.end_step()
+
+    def _call(self, attempt: Attempt) -> Call:
         deployment = self.means.rules.catalog.deployments[attempt.route.deployment]
         target = self.means.stand_in or deployment
         self.means.health.call_began(attempt.route.deployment)
