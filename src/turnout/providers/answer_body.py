@@ -16,7 +16,9 @@ from turnout.providers.fields import MISTYPED, Malformed
 from turnout.providers.scrub import scrub
 
 
-def read_answer(body: bytes, read: Callable[[Any], Chunk], secrets: Iterable[str]) -> Chunk | Fault:
+def read_answer(
+    body: bytes, read: Callable[[Any], Chunk | Fault], secrets: Iterable[str]
+) -> Chunk | Fault:
     """The result of ``read`` for the decoded body, or a fault if that is an error or not an answer.
 
     ``read`` may raise Malformed, or what a value of the wrong type raises.
@@ -44,3 +46,8 @@ def begins_as_json(body: bytes) -> bool:
 def bad_answer(detail: str) -> Fault:
     """The fault of an answer that cannot be used."""
     return Fault(kind="bad_response", detail=detail, retry="transient")
+
+
+def interrupted(detail: str) -> Fault:
+    """The fault of an answer that broke off."""
+    return Fault(kind="interrupted", detail=detail, retry="transient")

@@ -10,35 +10,35 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnout.catalog import Deployment
-from turnout.core import Body, Chunk, Fault, Request
+from turnout.core import Chunk, Request
 from turnout.core.hosts import host_of
-from turnout.providers.answer_body import read_answer
 from turnout.providers.anthropic_answer import read_message
 from turnout.providers.anthropic_native import native_body
 from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
-from turnout.providers.families import TRACE, NativeCodec, chosen
+from turnout.providers.families import TRACE, FamilyCodec, chosen
 from turnout.providers.instructions import without_billing_line
 from turnout.providers.lost_fields import lost_in_messages, lost_natively
 from turnout.providers.tool_ids import opaque_user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnthropicCodec(NativeCodec):
+class AnthropicCodec(FamilyCodec):
     """The codec for one deployment."""
 
-    _streams = AnthropicStreamDecoder
     _dialect = "messages"
+    _path = "messages"
+    _streams = AnthropicStreamDecoder
     _tags = (*TRACE, "anthropic-beta")
 
-    def decode(self, body: bytes) -> Chunk | Fault:
-        """A whole answer, or the fault of a body that is not one."""
-        return read_answer(body, lambda payload: read_message(payload, self.mark), self.secrets)
+    def _read(self, payload: object) -> Chunk:
+        return read_message(payload, self.mark)
 
     def _body(
-        self, request: Request, native: Body | None, deployment: Deployment
+        self, request: Request, deployment: Deployment
     ) -> tuple[dict[str, Any], Iterable[str]]:
-        if native is None:
+        native = request.native
+        if native is None or request.dialect != self._dialect:
             body = messages_body(request, deployment.card, self.mark)
             return body, lost_in_messages(request, body)
         trust = chosen(deployment, request)

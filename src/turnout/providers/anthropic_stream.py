@@ -12,13 +12,14 @@ from typing import Any, Unpack
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta, Usage
 from turnout.core.hosted import MODEL_BLOCKS, SERVER_TOOL
 from turnout.core.lost_fields import objects_in
+from turnout.providers.answer_body import interrupted
 from turnout.providers.anthropic_answer import FINISH_REASONS, refusal_in, sources_of
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.errors import ErrorText, error_in
 from turnout.providers.fields import a_text, an_index, an_object, any_text
 from turnout.providers.signatures import marked, marked_redacted
 from turnout.providers.sse import Event
-from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
+from turnout.providers.stream_decoder import Options, StreamDecoder
 
 # A sign that a hosted tool is at work.
 _AT_WORK = Delta(hosted=SERVER_TOOL)

@@ -10,24 +10,64 @@ from typing import Any, ClassVar, Self
 import orjson
 
 from turnout.catalog import Deployment, Provider
-from turnout.core import Body, Dialect, Fault, InvalidRequest, Request
+from turnout.core import Chunk, Dialect, Fault, InvalidRequest, Request
+from turnout.providers.answer_body import read_answer
 from turnout.providers.credentials import with_credentials
 from turnout.providers.errors import classify, read_error
 from turnout.providers.fields import MISTYPED
 from turnout.providers.protocol import WireRequest
 from turnout.providers.scrub import secrets_of
 from turnout.providers.signatures import mark_of
-from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.stream_decoder import StreamDecoder
 
 TRACE = ("traceparent", "tracestate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DiscreetCodec:
-    """A codec that hides ``secrets`` in every text of a provider that it passes on."""
+class FamilyCodec:
+    """The codec for one deployment; a family says what its bodies hold.
 
+    It puts ``mark`` on the model's thoughts, and with an empty one no thought goes back to the
+    model. It hides ``secrets`` in every text of a provider that it passes on.
+    """
+
+    _dialect: ClassVar[Dialect]
+    _path: ClassVar[str]
+    _streams: ClassVar[type[StreamDecoder]]
+    _tags: ClassVar[tuple[str, ...]] = TRACE
+    mark: str = ""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @classmethod
+    def for_deployment(cls, deployment: Deployment) -> Self:
+        """A codec that marks this deployment's thoughts and knows its provider's secrets."""
+        return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
+
+    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
+        """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
+        provider = deployment.provider
+        try:
+            body, lost = self._body(request, deployment)
+            lost_fields = tuple(lost)
+        except MISTYPED as error:
+            message = f"a value in messages or tools has the wrong type: {error}"
+            raise InvalidRequest(message, field="messages") from error
+        self._set_stream(body, provider, stream=stream)
+        return WireRequest(
+            url=f"{provider.base_url.rstrip('/')}/{self._path}",
+            body=_dump(body),
+            headers=_headers(request, provider, self._tags, stream=stream),
+            lost_fields=lost_fields,
+            translated=request.native is not None and request.dialect != self._dialect,
+        )
+
+    def decode(self, body: bytes) -> Chunk | Fault:
+        """A whole answer, or the fault of a body that is not one."""
+        return read_answer(body, self._read, self.secrets)
+
+    def decoder(self) -> StreamDecoder:
+        """A fresh decoder for one streamed answer."""
+        return self._streams(mark=self.mark, secrets=self.secrets)
 
     def classify_error(
         self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
@@ -35,28 +75,20 @@ class DiscreetCodec:
         """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
         return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
 
+    def _body(
+        self, request: Request, deployment: Deployment
+    ) -> tuple[dict[str, Any], Iterable[str]]:
+        """The body, and the fields of the request that it leaves out."""
+        raise NotImplementedError
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarkedCodec(DiscreetCodec):
-    """The codec for one deployment, which puts ``mark`` on the model's thoughts.
+    def _set_stream(self, body: dict[str, Any], provider: Provider, *, stream: bool) -> None:
+        del provider
+        if stream:
+            body["stream"] = True
 
-    With an empty mark no thought goes back to the model.
-    """
-
-    _streams: ClassVar[type[StreamDecoder]]
-    mark: str = ""
-    max_event_bytes: int = MAX_EVENT_BYTES
-
-    @classmethod
-    def for_deployment(cls, deployment: Deployment) -> Self:
-        """A codec that marks this deployment's thoughts and knows its provider's secrets."""
-        return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
-
-    def decoder(self) -> StreamDecoder:
-        """A fresh decoder for one streamed answer."""
-        return self._streams(
-            mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
-        )
+    def _read(self, payload: object) -> Chunk | Fault:
+        """The answer in a decoded body. May raise what ``read_answer`` takes."""
+        raise NotImplementedError
 
 
 def chosen(deployment: Deployment, request: Request) -> bool:
@@ -64,46 +96,8 @@ def chosen(deployment: Deployment, request: Request) -> bool:
     return request.model in (deployment.id, deployment.model)
 
 
-def mistyped(error: Exception) -> InvalidRequest:
-    """The refusal of a body that holds a value of the wrong type, which raised ``error``."""
-    message = f"a value in messages or tools has the wrong type: {error}"
-    return InvalidRequest(message, field="messages")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NativeCodec(MarkedCodec):
-    """A codec that passes on requests of its own dialect, and translates all others."""
-
-    _dialect: ClassVar[Dialect]
-    _tags: ClassVar[tuple[str, ...]] = TRACE
-
-    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
-        """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
-        native = request.native if request.dialect == self._dialect else None
-        try:
-            body, lost = self._body(request, native, deployment)
-            lost_fields = tuple(lost)
-        except MISTYPED as error:
-            raise mistyped(error) from error
-        if stream:
-            body["stream"] = True
-        return WireRequest(
-            url=f"{deployment.provider.base_url.rstrip('/')}/{self._dialect}",
-            body=dump(body),
-            headers=headers_of(request, deployment.provider, self._tags, stream=stream),
-            lost_fields=lost_fields,
-            translated=request.native is not None and native is None,
-        )
-
-    def _body(
-        self, request: Request, native: Body | None, deployment: Deployment
-    ) -> tuple[dict[str, Any], Iterable[str]]:
-        """The body, and the fields of the request that it leaves out."""
-        raise NotImplementedError
-
-
-def headers_of(
-    request: Request, provider: Provider, tags: Sequence[str] = TRACE, *, stream: bool
+def _headers(
+    request: Request, provider: Provider, tags: Sequence[str], *, stream: bool
 ) -> dict[str, str]:
     """The headers of a call, with those of ``tags`` that the request has.
 
@@ -119,7 +113,7 @@ def headers_of(
     return with_credentials(provider, headers)
 
 
-def dump(body: dict[str, Any]) -> bytes:
+def _dump(body: dict[str, Any]) -> bytes:
     """The body as JSON. Raises InvalidRequest for a value that JSON cannot express."""
     try:
         return orjson.dumps(body, default=_plain)

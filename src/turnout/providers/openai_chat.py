@@ -6,7 +6,7 @@ Source: platform.openai.com/docs/api-reference/chat.
 This module does not know connections, clocks or prices.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,8 @@ from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Delta, Fault, Request
 from turnout.core.lost_fields import CACHE_MARK
 from turnout.core.request import OBJECT_TYPES
-from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.families import MarkedCodec, dump, headers_of, mistyped
-from turnout.providers.fields import MISTYPED
+from turnout.providers.answer_body import bad_answer, interrupted
+from turnout.providers.families import FamilyCodec
 from turnout.providers.instructions import one_system_message, without_billing_message
 from turnout.providers.lost_fields import without_marks
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
@@ -31,79 +30,55 @@ from turnout.providers.openai_words import (
     takes_late_instructions,
     unknown_to,
 )
-from turnout.providers.protocol import WireRequest
 from turnout.providers.signatures import bare_mark, split_thoughts
-from turnout.providers.stream_decoder import interrupted
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_results import as_texts
 from turnout.providers.tool_schemas import explicit, with_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAIChatCodec(MarkedCodec):
+class OpenAIChatCodec(FamilyCodec):
     """The codec for one deployment."""
 
+    _dialect = "chat"
+    _path = "chat/completions"
     _streams = OpenAIStreamDecoder
 
-    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
-        """The bytes that ask ``deployment`` to answer ``request``.
-
-        Raises InvalidRequest for a value that JSON cannot express, for one of the wrong type, and
-        for more stops than the provider takes.
-        """
+    def _body(
+        self, request: Request, deployment: Deployment
+    ) -> tuple[dict[str, Any], Iterable[str]]:
         provider = deployment.provider
         body = {**request.body, "model": deployment.model}
-        lost_fields: list[str] = []
-        try:
-            body["messages"] = [_portable(message, self.mark) for message in request.messages]
-            if request.native is not None:
-                lost_fields = _adapt(body, request, provider)
-            rename_fields(provider, body)
-        except MISTYPED as error:
-            raise mistyped(error) from error
+        body["messages"] = [_portable(message, self.mark) for message in request.messages]
+        lost_fields = () if request.native is None else _adapt(body, request, provider)
+        rename_fields(provider, body)
         check_stops(provider, body.get("stop"))
-        _ask_for_stream(body, provider, stream=stream)
-        return WireRequest(
-            url=f"{provider.base_url.rstrip('/')}/chat/completions",
-            body=dump(body),
-            headers=headers_of(request, provider, stream=stream),
-            lost_fields=tuple(lost_fields),
-            translated=request.native is not None,
-        )
+        return body, lost_fields
 
-    def decode(self, body: bytes) -> Chunk | Fault:
-        """A whole answer, or the fault of a body that is not one."""
-        answer = read_answer(body, self._read, self.secrets)
-        if isinstance(answer, Fault):
-            return answer
+    def _set_stream(self, body: dict[str, Any], provider: Provider, *, stream: bool) -> None:
+        if not stream:
+            body.pop("stream", None)
+            body.pop("stream_options", None)
+            return
+        body["stream"] = True
+        if reports_usage(provider):
+            body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+
+    def _read(self, payload: object) -> Chunk | Fault:
+        answer = read_chunk(payload, "message")
         if not answer.deltas:
             return bad_answer("the answer holds no choices")
         reasons = {delta.finish_reason for delta in answer.deltas} & INTERRUPTED
-        if not reasons:
+        if reasons:
+            shown = ", ".join(sorted(map(repr, reasons)))
+            return interrupted(f"the provider ended the answer with {shown}")
+        if not self.mark or not any(delta.reasoning for delta in answer.deltas):
             return answer
-        return interrupted(
-            f"the provider ended the answer with {', '.join(sorted(map(repr, reasons)))}"
-        )
-
-    def _read(self, payload: object) -> Chunk:
-        chunk = read_chunk(payload, "message")
-        if not self.mark or not any(delta.reasoning for delta in chunk.deltas):
-            return chunk
-        return structs.replace(chunk, deltas=tuple(map(self._signed, chunk.deltas)))
+        return structs.replace(answer, deltas=tuple(map(self._signed, answer.deltas)))
 
     def _signed(self, delta: Delta) -> Delta:
         signature = bare_mark(self.mark, len(delta.reasoning)) if delta.reasoning else ""
         return structs.replace(delta, signature=signature)
-
-
-def _ask_for_stream(body: dict[str, Any], provider: Provider, *, stream: bool) -> None:
-    if not stream:
-        body.pop("stream", None)
-        body.pop("stream_options", None)
-        return
-    body["stream"] = True
-    if reports_usage(provider):
-        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
 
 
 def _adapt(body: dict[str, Any], request: Request, provider: Provider) -> list[str]:

@@ -6,48 +6,55 @@ Source: platform.openai.com/docs/api-reference/embeddings.
 This module does not know connections, clocks or prices.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec import structs
 
-from turnout.catalog import Deployment, Provider
+from turnout.catalog import Deployment
 from turnout.core import Chunk, Fault, Request
 from turnout.core.vectors import floats_of
-from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.families import DiscreetCodec, dump, headers_of
+from turnout.providers.answer_body import bad_answer
+from turnout.providers.families import FamilyCodec
 from turnout.providers.fields import Malformed
-from turnout.providers.openai_stream import OpenAIStreamDecoder
-from turnout.providers.protocol import WireRequest
-from turnout.providers.scrub import secrets_of
+from turnout.providers.stream_decoder import StreamDecoder
 from turnout.providers.usage import openai_usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAIEmbeddingsCodec(DiscreetCodec):
+class OpenAIEmbeddingsCodec(FamilyCodec):
     """The codec."""
 
-    @classmethod
-    def for_provider(cls, provider: Provider) -> "OpenAIEmbeddingsCodec":
-        """A codec that knows this provider's key and header values as secrets."""
-        return cls(secrets=secrets_of(provider))
+    _dialect = "embeddings"
+    _path = "embeddings"
 
-    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
-        """The bytes that ask ``deployment`` for vectors, which are never streamed."""
-        del stream
-        provider = deployment.provider
-        return WireRequest(
-            url=f"{provider.base_url.rstrip('/')}/embeddings",
-            body=dump({**request.body, "model": deployment.model}),
-            headers=headers_of(request, provider, stream=False),
-        )
-
-    def decode(self, body: bytes) -> Chunk | Fault:
-        """The answer with its vectors in ``raw``, or the fault of a body that is not one."""
-        return read_answer(body, _chunk, self.secrets)
-
-    def decoder(self) -> OpenAIStreamDecoder:
+    def decoder(self) -> StreamDecoder:
         """Embeddings are never streamed."""
         raise NotImplementedError
+
+    def _body(
+        self, request: Request, deployment: Deployment
+    ) -> tuple[dict[str, Any], Iterable[str]]:
+        return {**request.body, "model": deployment.model}, ()
+
+    def _read(self, payload: object) -> Chunk:
+        if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
+            raise Malformed("the answer has no list of embeddings")
+        for item in payload["data"]:
+            vector = item.get("embedding") if isinstance(item, dict) else None
+            if not vector or not isinstance(vector, list | str):
+                raise Malformed("an embedding is not a vector")
+            _check(vector)
+        if not payload["data"]:
+            raise Malformed("the answer has no embeddings")
+        model = payload.get("model")
+        usage = payload.get("usage")
+        if isinstance(usage, dict):
+            usage = {**usage, "completion_tokens": 0}
+        return Chunk(
+            usage=openai_usage(usage), model=model if isinstance(model, str) else None, raw=payload
+        )
 
 
 def for_each(answer: Chunk, request: Request) -> Chunk | Fault:
@@ -63,25 +70,6 @@ def for_each(answer: Chunk, request: Request) -> Chunk | Fault:
         return answer
     raw = {**answer.raw, "data": sorted(data, key=lambda item: int(item["index"]))}
     return structs.replace(answer, raw=raw)
-
-
-def _chunk(payload: object) -> Chunk:
-    if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
-        raise Malformed("the answer has no list of embeddings")
-    for item in payload["data"]:
-        vector = item.get("embedding") if isinstance(item, dict) else None
-        if not vector or not isinstance(vector, list | str):
-            raise Malformed("an embedding is not a vector")
-        _check(vector)
-    if not payload["data"]:
-        raise Malformed("the answer has no embeddings")
-    model = payload.get("model")
-    usage = payload.get("usage")
-    if isinstance(usage, dict):
-        usage = {**usage, "completion_tokens": 0}
-    return Chunk(
-        usage=openai_usage(usage), model=model if isinstance(model, str) else None, raw=payload
-    )
 
 
 def _check(vector: list[object] | str) -> None:

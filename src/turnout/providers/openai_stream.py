@@ -11,14 +11,14 @@ import orjson
 from msgspec import structs
 
 from turnout.core import Chunk, Fault
-from turnout.providers.answer_body import bad_answer
+from turnout.providers.answer_body import bad_answer, interrupted
 from turnout.providers.call_numbers import CallNumbers
 from turnout.providers.errors import ErrorText, classify, error_in
 from turnout.providers.fields import Malformed
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.signatures import bare_mark
 from turnout.providers.sse import Event
-from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
+from turnout.providers.stream_decoder import Options, StreamDecoder
 
 
 class OpenAIStreamDecoder(StreamDecoder):

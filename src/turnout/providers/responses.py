@@ -10,29 +10,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnout.catalog import Deployment
-from turnout.core import Body, Chunk, Fault, Request
-from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.families import NativeCodec, chosen
+from turnout.core import Chunk, Fault, Request
+from turnout.providers.answer_body import bad_answer, interrupted
+from turnout.providers.families import FamilyCodec, chosen
 from turnout.providers.lost_fields import lost_in_responses
 from turnout.providers.responses_answer import read_response
 from turnout.providers.responses_native import native_body
 from turnout.providers.responses_request import responses_body
 from turnout.providers.responses_stream import ResponsesStreamDecoder
-from turnout.providers.stream_decoder import interrupted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResponsesCodec(NativeCodec):
+class ResponsesCodec(FamilyCodec):
     """The codec for one deployment."""
 
-    _streams = ResponsesStreamDecoder
     _dialect = "responses"
+    _path = "responses"
+    _streams = ResponsesStreamDecoder
 
-    def decode(self, body: bytes) -> Chunk | Fault:
-        """A whole answer, or the fault of a body that is not one."""
-        answer = read_answer(body, lambda payload: read_response(payload, self.mark), self.secrets)
-        if isinstance(answer, Fault):
-            return answer
+    def _read(self, payload: object) -> Chunk | Fault:
+        answer = read_response(payload, self.mark)
         finish = answer.deltas[-1].finish_reason
         if finish is None:
             return interrupted("the provider sent a response that is not finished")
@@ -41,10 +38,10 @@ class ResponsesCodec(NativeCodec):
         return answer
 
     def _body(
-        self, request: Request, native: Body | None, deployment: Deployment
+        self, request: Request, deployment: Deployment
     ) -> tuple[dict[str, Any], Iterable[str]]:
-        if native is None:
-            body = responses_body(request, deployment.model, self.mark)
-            return body, lost_in_responses(request)
+        native, model = request.native, deployment.model
+        if native is None or request.dialect != self._dialect:
+            return responses_body(request, model, self.mark), lost_in_responses(request)
         trust, left_out = chosen(deployment, request), request.left_out
-        return native_body(native, deployment.model, self.mark, left_out, trust=trust), ()
+        return native_body(native, model, self.mark, left_out, trust=trust), ()

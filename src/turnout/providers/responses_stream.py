@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta
 from turnout.core.hosted import is_hosted
-from turnout.providers.answer_body import bad_answer
+from turnout.providers.answer_body import bad_answer, interrupted
 from turnout.providers.errors import ErrorText, error_in
 from turnout.providers.fields import an_index, an_object, any_text
 from turnout.providers.responses_answer import (
@@ -27,7 +27,7 @@ from turnout.providers.responses_answer import (
 )
 from turnout.providers.responses_thoughts import BETWEEN, marked_item, signature_of, thought_of
 from turnout.providers.sse import Event
-from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
+from turnout.providers.stream_decoder import Options, StreamDecoder
 from turnout.providers.usage import responses_usage
 
 _BEGINS = frozenset({"response.created", "response.queued", "response.in_progress"})

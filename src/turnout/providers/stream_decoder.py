@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import orjson
 
 from turnout.core import Chunk, Fault
-from turnout.providers.answer_body import bad_answer, begins_as_json
+from turnout.providers.answer_body import bad_answer, begins_as_json, interrupted
 from turnout.providers.errors import ErrorText, classify, read_error
 from turnout.providers.fields import MISTYPED, Malformed
 from turnout.providers.scrub import scrub
@@ -129,8 +129,3 @@ class StreamDecoder:
             return bad_answer("the answer is not an event stream, but JSON")
         excerpt = scrub(error.message, self._secrets)
         return bad_answer(f"the answer is not an event stream: {excerpt}")
-
-
-def interrupted(detail: str) -> Fault:
-    """The fault of a stream that broke off."""
-    return Fault(kind="interrupted", detail=detail, retry="transient")

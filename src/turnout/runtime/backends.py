@@ -68,7 +68,7 @@ class Backends:
 
 def _codec(deployment: Deployment) -> Codec:
     if deployment.card.kind == "embedding":
-        return OpenAIEmbeddingsCodec.for_provider(deployment.provider)
+        return OpenAIEmbeddingsCodec.for_deployment(deployment)
     if deployment.provider.family == "anthropic":
         return AnthropicCodec.for_deployment(deployment)
     if deployment.provider.family == "openai-responses":
