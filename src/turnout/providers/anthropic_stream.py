@@ -38,13 +38,12 @@ class AnthropicStreamDecoder(StreamDecoder):
         self._usage: list[object] = []
         self._stopped = False
 
-    def _error(self, payload: dict[str, Any], event: Event) -> ErrorText | None:
-        if payload.get("type") == "error" or event.type == "error":
+    def _error(self, payload: Any, event: Event) -> ErrorText | None:
+        if an_object(payload, "an event").get("type") == "error" or event.type == "error":
             return error_in(payload) or ErrorText(message=event.data)
         return None
 
-    def _chunk(self, payload: dict[str, Any], event: Event) -> Chunk | Fault | None:
-        del event
+    def _chunk(self, payload: dict[str, Any]) -> Chunk | Fault | None:
         kind = payload.get("type")
         if kind == "message_start":
             message = an_object(payload["message"])

@@ -5,16 +5,14 @@ other end is a fault, and nothing follows a fault.
 This module does not know requests or transports.
 """
 
-from typing import Unpack
+from typing import Any, Unpack
 
-import orjson
 from msgspec import structs
 
 from turnout.core import Chunk, Fault
 from turnout.providers.answer_body import bad_answer, interrupted
 from turnout.providers.call_numbers import CallNumbers
-from turnout.providers.errors import ErrorText, classify, error_in
-from turnout.providers.fields import Malformed
+from turnout.providers.errors import ErrorText, error_in
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.signatures import bare_mark
 from turnout.providers.sse import Event
@@ -41,28 +39,17 @@ class OpenAIStreamDecoder(StreamDecoder):
                 return found
         return super().end()
 
-    def _read(self, event: Event) -> Chunk | Fault | None:
-        if event.data.strip() == "[DONE]":
-            return self._finish()
-        try:
-            payload = orjson.loads(event.data)
-            error = error_in(payload)
-            if error is None and event.type == "error":
-                error = ErrorText(message=event.data)
-            if error is not None:
-                return self._fail(classify(None, error, secrets=self._secrets))
-            chunk = read_chunk(payload, "delta")
-        except (orjson.JSONDecodeError, Malformed) as problem:
-            return self._skip(str(problem))
-        self._malformed = None
-        return self._note(chunk)
+    def _error(self, payload: Any, event: Event) -> ErrorText | None:
+        if event.type == "error":
+            return error_in(payload) or ErrorText(message=event.data)
+        return error_in(payload)
 
-    def _note(self, chunk: Chunk) -> Chunk | Fault:
+    def _chunk(self, payload: Any) -> Chunk | Fault:
+        chunk = read_chunk(payload, "delta")
+        has_calls = False
         for delta in chunk.deltas:
             if delta.tool_calls:
-                chunk = self._numbers.of(chunk)
-                break
-        for delta in chunk.deltas:
+                has_calls = True
             if delta.reasoning and delta.choice == 0:
                 self._thought += len(delta.reasoning)
             if delta.finish_reason is None:
@@ -73,6 +60,8 @@ class OpenAIStreamDecoder(StreamDecoder):
             if delta.finish_reason in INTERRUPTED:
                 reason = f"the provider ended the stream with {delta.finish_reason!r}"
                 return self._fail(interrupted(reason))
+        if has_calls:
+            chunk = self._numbers.of(chunk)
         return self._signed(chunk) if self._thought and self._mark else chunk
 
     def _signed(self, chunk: Chunk) -> Chunk:
@@ -84,6 +73,10 @@ class OpenAIStreamDecoder(StreamDecoder):
         self._thought = 0
         deltas = tuple([signed if delta is first else delta for delta in chunk.deltas])
         return structs.replace(chunk, deltas=deltas)
+
+    def _skip(self, event: Event, problem: str) -> Fault | None:
+        """Like StreamDecoder's, but for the end mark, which is not JSON."""
+        return self._finish() if event.data.strip() == "[DONE]" else super()._skip(event, problem)
 
     def _finish(self) -> Fault | None:
         if self._malformed:

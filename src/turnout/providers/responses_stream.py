@@ -57,7 +57,8 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._speaking: int | None = None  # the message whose text came last
         self._start = 0  # where it begins in the whole text
 
-    def _error(self, payload: Payload, event: Event) -> ErrorText | None:
+    def _error(self, payload: Any, event: Event) -> ErrorText | None:
+        an_object(payload, "an event")
         # Some servers name the event only in the SSE field.
         kind = payload["type"] = any_text(payload.get("type")) or event.type
         if kind == _FAILED:
@@ -67,8 +68,7 @@ class ResponsesStreamDecoder(StreamDecoder):
             return error_in(payload) or ErrorText(message=event.data)
         return None
 
-    def _chunk(self, payload: Payload, event: Event) -> Chunk | Fault | None:
-        del event
+    def _chunk(self, payload: Payload) -> Chunk | Fault | None:
         if payload.get("output_index") is not None:
             an_index(payload["output_index"])
         kind = payload["type"]

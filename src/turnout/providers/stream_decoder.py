@@ -81,22 +81,20 @@ class StreamDecoder:
     def _read(self, event: Event) -> Chunk | Fault | None:
         try:
             payload = orjson.loads(event.data)
-            if not isinstance(payload, dict):
-                raise Malformed("an event is not an object")  # noqa: TRY301 -- one place to skip it
             error = self._error(payload, event)
             if error is not None:
                 return self._fail(classify(None, error, secrets=self._secrets))
-            chunk = self._chunk(payload, event)
+            chunk = self._chunk(payload)
         except (ValueError, Malformed, *MISTYPED) as problem:
-            return self._skip(str(problem))
+            return self._skip(event, str(problem))
         self._malformed = None
         return chunk
 
-    def _error(self, payload: dict[str, Any], event: Event) -> ErrorText | None:
-        """The error that the event reports, if it does."""
+    def _error(self, payload: Any, event: Event) -> ErrorText | None:
+        """The error that the event reports, if it does. Raises Malformed for what is no event."""
         raise NotImplementedError
 
-    def _chunk(self, payload: dict[str, Any], event: Event) -> Chunk | Fault | None:
+    def _chunk(self, payload: Any) -> Chunk | Fault | None:
         """The event's part of the answer; None if it has none."""
         raise NotImplementedError
 
@@ -111,8 +109,9 @@ class StreamDecoder:
         why = f"the stream ended with a malformed event: {self._malformed}"
         return self._fail(bad_answer(why))
 
-    def _skip(self, problem: str) -> Fault | None:
+    def _skip(self, event: Event, problem: str) -> Fault | None:
         """Skips a malformed event; a second one in a row is a fault."""
+        del event
         why = scrub(problem, self._secrets)
         if self._malformed:
             return self._fail(bad_answer(f"two malformed events in a row: {why}"))
