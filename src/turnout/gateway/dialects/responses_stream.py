@@ -32,6 +32,8 @@ _TEXTS = (
 )
 _ENDS = frozenset({"response.completed", "response.incomplete"})
 _NUMBERED = frozenset({"type", "sequence_number"})
+# The part of an item that an event is about, unless it names another.
+_FIRST = {"message": {"content_index": 0}, "reasoning": {"summary_index": 0}}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,7 +186,7 @@ class ResponsesWriter:
         kind, count = "response.output_text.annotation.added", len(opened.sources)
         opened.sources += sources
         return [
-            self._piece(kind, opened, "message", annotation=source, annotation_index=place)
+            self._piece(kind, opened, annotation=source, annotation_index=place)
             for place, source in enumerate(sources, count)
         ]
 
@@ -199,9 +201,9 @@ class ResponsesWriter:
         events, opened = self._opened("message")
         if not opened.refusal:
             part = items.refusal_part("")
-            events.append(self._piece("response.content_part.added", opened, "refusal", part=part))
+            events.append(self._refusal("response.content_part.added", opened, part=part))
         opened.refusal += why
-        return [*events, self._piece("response.refusal.delta", opened, "refusal", delta=why)]
+        return [*events, self._refusal("response.refusal.delta", opened, delta=why)]
 
     def _opened(self, kind: str) -> tuple[list[bytes], _Open]:
         """The current item of this kind, and the events that add it if it is new."""
@@ -224,12 +226,12 @@ class ResponsesWriter:
         events, opened = self._opened(kind)
         if opened.text is None:
             opened.text = ""
-            events.append(self._part(opened, kind, "added", ""))
+            events.append(self._part(opened, "added", ""))
         opened.text += text
         opened.logprobs += logprobs
         more = {"logprobs": [*logprobs]} if kind == "message" else {}
         name = "output_text" if kind == "message" else "reasoning_summary_text"
-        return [*events, self._piece(f"response.{name}.delta", opened, kind, delta=text, **more)]
+        return [*events, self._piece(f"response.{name}.delta", opened, delta=text, **more)]
 
     def _call(self, call: ToolCallDelta) -> list[bytes]:
         events = []
@@ -244,29 +246,27 @@ class ResponsesWriter:
         # The input of other tools is sent once their arguments are complete.
         if call.arguments and opened.item["type"] == "function_call":
             kind = "response.function_call_arguments.delta"
-            events.append(self._piece(kind, opened, "call", delta=call.arguments))
+            events.append(self._piece(kind, opened, delta=call.arguments))
         return events
 
     def _added(self, opened: _Open) -> bytes:
         item = dict(opened.item)
         return self._event(_ADDED, output_index=opened.place, item=item)
 
-    def _part(self, opened: _Open, kind: str, what: str, text: str) -> bytes:
-        if kind == "message":
+    def _part(self, opened: _Open, what: str, text: str) -> bytes:
+        if opened.item["type"] == "message":
             name, part = "content_part", items.text_part(text, opened.logprobs, opened.sources)
         else:
             name, part = "reasoning_summary_part", {"type": "summary_text", "text": text}
-        return self._piece(f"response.{name}.{what}", opened, kind, part=part)
+        return self._piece(f"response.{name}.{what}", opened, part=part)
 
-    def _piece(self, event: str, opened: _Open, kind: str, **fields: Any) -> bytes:
-        index = {
-            "message": {"content_index": 0},
-            "refusal": {"content_index": 0 if opened.text is None else 1},  # after the text
-            "reasoning": {"summary_index": 0},
-            "call": {},
-        }
-        extra: dict[str, Any] = {**index[kind], **fields}
-        return self._event(event, item_id=opened.item["id"], output_index=opened.place, **extra)
+    def _refusal(self, event: str, opened: _Open, **fields: Any) -> bytes:
+        place = 0 if opened.text is None else 1  # after the text
+        return self._piece(event, opened, content_index=place, **fields)
+
+    def _piece(self, event: str, opened: _Open, **fields: Any) -> bytes:
+        fields = {**_FIRST.get(opened.item["type"], {}), **fields}
+        return self._event(event, item_id=opened.item["id"], output_index=opened.place, **fields)
 
     def _done(self, opened: _Open, status: str) -> list[bytes]:
         item, opened.done = opened.item, True
@@ -286,15 +286,15 @@ class ResponsesWriter:
             item["content"] = [items.text_part(opened.text, opened.logprobs, opened.sources)]
             more = {"text": opened.text, "logprobs": opened.logprobs}
             events = [
-                self._piece("response.output_text.done", opened, "message", **more),
-                self._part(opened, "message", "done", opened.text),
+                self._piece("response.output_text.done", opened, **more),
+                self._part(opened, "done", opened.text),
             ]
         if opened.refusal:
             why, part = opened.refusal, items.refusal_part(opened.refusal)
             item["content"].append(part)
             events += [
-                self._piece("response.refusal.done", opened, "refusal", refusal=why),
-                self._piece("response.content_part.done", opened, "refusal", part=part),
+                self._refusal("response.refusal.done", opened, refusal=why),
+                self._refusal("response.content_part.done", opened, part=part),
             ]
         return events
 
@@ -304,8 +304,8 @@ class ResponsesWriter:
         opened.item["summary"] = [{"type": "summary_text", "text": opened.text}]
         kind = "response.reasoning_summary_text.done"
         return [
-            self._piece(kind, opened, "reasoning", text=opened.text),
-            self._part(opened, "reasoning", "done", opened.text),
+            self._piece(kind, opened, text=opened.text),
+            self._part(opened, "done", opened.text),
         ]
 
     def _done_call(self, opened: _Open, status: str) -> list[bytes]:
@@ -314,13 +314,13 @@ class ResponsesWriter:
             item["input"], item["status"] = input_of(text), status
             kind = "response.custom_tool_call_input"
             return [
-                self._piece(f"{kind}.delta", opened, "call", delta=item["input"]),
-                self._piece(f"{kind}.done", opened, "call", input=item["input"]),
+                self._piece(f"{kind}.delta", opened, delta=item["input"]),
+                self._piece(f"{kind}.done", opened, input=item["input"]),
             ]
         if item["type"] == "tool_search_call":
             item["arguments"], item["status"] = search_of(text), status
         elif item["type"] == "function_call":
             item["arguments"], item["status"] = text, status
             kind = "response.function_call_arguments.done"
-            return [self._piece(kind, opened, "call", arguments=text, name=item.get("name"))]
+            return [self._piece(kind, opened, arguments=text, name=item.get("name"))]
         return []  # a hosted tool's call: only its provider knows the status
