@@ -35,7 +35,7 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
         coding = headers.get(b"content-encoding")
         size = len(data) * (_BYTES_PER_COMPRESSED if coding else 1)
         return await offload_if_long(size, _read, data, coding, max_bytes)
-    except TooLarge as error:
+    except (TooLarge, TooMuch) as error:
         raise Refused(_too_large(max_bytes)) from error
     except TooLate as error:
         message = f"the body did not arrive within {deadline_s:g} s"
@@ -45,24 +45,17 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
         raise Refused(bad_request(message)) from error
     except NotStrictJson as error:
         raise Refused(bad_request(str(error), code="invalid_json")) from error
-
-
-def _read(data: bytes, coding: bytes | None, max_bytes: int) -> tuple[Any, int]:
-    if coding:
-        data = _decompressed(data, coding, max_bytes)
-    return loads(data), len(data)
-
-
-def _decompressed(data: bytes, coding: bytes, max_bytes: int) -> bytes:
-    try:
-        return decompressed(data, coding, max_bytes)
-    except TooMuch as error:
-        raise Refused(_too_large(max_bytes)) from error
     except Damaged as error:
         raise Refused(bad_request(str(error), code="invalid_encoding")) from error
     except UnknownCoding as error:
         problem = bad_request(str(error), status=415, code="unsupported_encoding")
         raise Refused(problem) from error
+
+
+def _read(data: bytes, coding: bytes | None, max_bytes: int) -> tuple[Any, int]:
+    if coding:
+        data = decompressed(data, coding, max_bytes)
+    return loads(data), len(data)
 
 
 def _too_large(max_bytes: int) -> Problem:
