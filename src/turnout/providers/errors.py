@@ -81,6 +81,8 @@ _TYPE_STATUS = (
     (re.compile(r"image(?!_gen)"), 400),  # the caller's picture, which may also be "not_found"
     (re.compile(r"model_not_found|not_found"), 404),
     (re.compile(r"invalid_request|invalid_argument|bad_request|invalid_prompt"), 400),
+    (_CONTEXT_LABELS, 400),
+    (_FILTER_LABELS, 400),
 )
 
 
@@ -215,11 +217,7 @@ def _implied_status(error: ErrorText) -> int:
     code = error.code.strip()
     if code.isdecimal() and 400 <= int(code[:4]) < 600:
         return int(code[:4])
-    for pattern, status in _TYPE_STATUS:
-        if pattern.search(error.labels):
-            return status
-    specific = (_CONTEXT_LABELS, _FILTER_LABELS)
-    return 400 if any(pattern.search(error.labels) for pattern in specific) else 500
+    return next((status for pattern, status in _TYPE_STATUS if pattern.search(error.labels)), 500)
 
 
 def _sentence(status: int | None, error: ErrorText) -> str:

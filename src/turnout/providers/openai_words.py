@@ -49,15 +49,13 @@ _TAKES_TOP_K = LOOPBACK | {
 # The most stops that a host takes, where that is documented.
 _MOST_STOPS = {OPENAI: 4, "api.groq.com": 4}
 
-Words = Literal["new", "old", "both"]
-
 
 def rename_fields(provider: Provider, body: dict[str, Any]) -> None:
     """Changes names in ``body`` to those that ``provider`` takes; values stay.
 
     If the body has both names of the cap on the answer, the newer one counts, as in Request.
     """
-    words: Words = "both" if provider.family == "embedded" else _words(provider.base_url)
+    words = _words(provider)
     if words == "both":
         return
     cap = body.pop(_NEW_CAP, None)
@@ -94,7 +92,7 @@ def reports_usage(provider: Provider) -> bool:
 
 def takes_late_instructions(provider: Provider) -> bool:
     """Whether its models take instructions in the middle of a conversation."""
-    return provider.family != "embedded" and _words(provider.base_url) == "new"
+    return _words(provider) == "new"
 
 
 def unknown_to(provider: Provider) -> tuple[str, ...]:
@@ -121,7 +119,7 @@ def check_stops(provider: Provider, stop: object) -> None:
         )
 
 
-def _words(base_url: str) -> Words:
-    if host_of(base_url) in LOOPBACK:
-        return "both"  # local servers take either name of the cap
-    return "new" if is_openai(base_url) else "old"
+def _words(provider: Provider) -> Literal["new", "old", "both"]:
+    if provider.family == "embedded" or host_of(provider.base_url) in LOOPBACK:
+        return "both"  # local models take either name of the cap
+    return "new" if is_openai(provider.base_url) else "old"

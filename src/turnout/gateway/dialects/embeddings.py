@@ -57,20 +57,16 @@ class Embeddings(OpenAIDialect):
         raise NotImplementedError
 
 
-def _check_input(value: object) -> None:
+def _check_input(value: Any) -> None:
     """Raises InvalidRequest unless it is text, a list of tokens or a list of these, not empty."""
-    if isinstance(value, str):
-        inputs: list[Any] = [value]
-    elif isinstance(value, list) and value and not all(map(_is_token, value)):
-        inputs = value
-    else:
-        inputs = [value]
+    is_several = isinstance(value, list) and value and not all(map(_is_whole, value))
+    inputs = value if is_several else [value]
     if len(inputs) > MOST_INPUTS:
         raise InvalidRequest(
             f"input has {len(inputs)} items; send at most {MOST_INPUTS} at a time", field="input"
         )
     for place, item in enumerate(inputs):
-        tokens = isinstance(item, list) and item and all(map(_is_token, item))
+        tokens = isinstance(item, list) and item and all(map(_is_whole, item))
         if not tokens and not (isinstance(item, str) and item):
             where = "input" if item is value else f"input[{place}]"
             raise InvalidRequest(
@@ -78,13 +74,12 @@ def _check_input(value: object) -> None:
             )
 
 
-def _is_token(value: object) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _check_size(value: object) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if value is not None and not (whole and value >= 1):  # type: ignore[operator]
+    if value is not None and not (_is_whole(value) and value):
         raise InvalidRequest(
             f"dimensions is {value!r}; use a whole number of at least 1", field="dimensions"
         )
