@@ -35,10 +35,7 @@ def answer(
     walk: Walk, dialect: ApiDialect, inbound: Inbound, out: Exchange, hold_s: float | None
 ) -> Awaitable[None]:
     """Carries the walk out and sends its answer, once awaited. Raises RequestError."""
-    answering = _Answering(
-        dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=walk.request.id,
-        hold_s=hold_s,
-    )  # fmt: skip
+    answering = _Answering(dialect=dialect, inbound=inbound, walk=walk, out=out, hold_s=hold_s)
     return answering.stream() if inbound.stream else answering.whole()
 
 
@@ -47,7 +44,6 @@ class _Answering(Struct, kw_only=True):
     inbound: Inbound
     walk: Walk
     out: Exchange
-    request_id: str
     hold_s: float | None
     heartbeat: Heartbeat | None = None
     writer: StreamWriter | None = None  # of a stream that has begun
@@ -166,5 +162,5 @@ class _Answering(Struct, kw_only=True):
     async def _send_problem(self) -> None:
         walk, problem = self.walk, self._problem()
         headers = decision_headers(walk, "none", walk.cost_pico_usd, final=True)
-        body = self.dialect.error(problem, self.request_id)
+        body = self.dialect.error(problem, walk.request.id)
         await self.out.whole(problem.status, [JSON, *headers, *problem.headers()], body)

@@ -260,7 +260,7 @@ class Gateway:
                 walk.request.tenant, walk.decision, walk.outcomes, walk.cost_pico_usd, walk.scans
             )
             self._metrics.walk(walk)
-            log.walk_ended(walk.request.id, walk, engine.receipt)
+            log.walk_ended(walk, engine.receipt)
         return walk
 
     async def _json(self, arrival: Arrival) -> object:

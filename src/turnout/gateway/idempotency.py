@@ -72,11 +72,7 @@ _COST_HEADERS = (b"x-turnout-cost-usd", b"x-turnout-expected-cost-usd")
 class Idempotency:
     """Carries requests out once. ``stored`` gives the ledger's replays, if there is a ledger."""
 
-    def __init__(
-        self,
-        stored: "Callable[[], Replays | None]",
-        read: ReadJson,
-    ) -> None:
+    def __init__(self, stored: Callable[[], Replays | None], read: ReadJson) -> None:
         self._stored = stored
         self._read = read
         self._local = LocalReplays()

@@ -60,7 +60,7 @@ def access(request_id: str, path: str, status: int, seconds: float) -> None:
         _ACCESS_LOG.debug("request", extra={"fields": fields})
 
 
-def walk_ended(request_id: str, walk: "Walk", receipt_of: "Callable[[Walk], Receipt]") -> None:
+def walk_ended(walk: "Walk", receipt_of: "Callable[[Walk], Receipt]") -> None:
     """Logs a decision that was carried out; ``receipt_of`` is called only if the line is written.
 
     If no model answered, it is ``failed``, unless the caller ``left`` or it was blocked.
@@ -71,7 +71,7 @@ def walk_ended(request_id: str, walk: "Walk", receipt_of: "Callable[[Walk], Rece
         return
     decision, receipt = walk.decision, receipt_of(walk)
     fields: dict[str, Any] = {
-        "request": request_id,
+        "request": walk.request.id,
         "decision": decision.id,
         "intent": decision.intent,
         "model": receipt.answered_by,

@@ -276,8 +276,7 @@ def broken_off(message: str) -> Problem:
 def wrong_method(path: str, method: str, allowed: str) -> Problem:
     """A known path that was called with a method not ``allowed``."""
     message = f"{path[:100]} takes {allowed}, not {method}"
-    problem = bad_request(message, status=405, code="method_not_allowed")
-    return replace(problem, allow=allowed)
+    return Problem(status=405, code="method_not_allowed", message=message, allow=allowed)
 
 
 def overloaded() -> Problem:

@@ -230,14 +230,13 @@ def _request_attributes(request: Request, operation: str) -> Attributes:
 
 
 def _decision_attributes(decision: Decision) -> Attributes:
-    score = decision.prediction.unsafe
     return _without_none(
         {
             "turnout.decision.id": decision.id,
             "turnout.policy": decision.policy.name,
             "turnout.intent": decision.intent,
             "turnout.confidence": decision.confidence,
-            "turnout.unsafe": score,
+            "turnout.unsafe": decision.prediction.unsafe,
             "turnout.blocked": decision.blocked is not None,
             "turnout.candidates": len(decision.candidates),
             "turnout.model": decision.model,
@@ -250,13 +249,14 @@ def _answer_attributes(walk: Walk) -> Attributes:
     final = next((o for o in reversed(walk.outcomes) if o.is_answer), None)
     if final is None:
         return {"turnout.blocked": walk.decision.blocked is not None}
-    found = {
-        **_usage_attributes(final),
-        "turnout.attempts": attempts_of(walk),
-    }
-    found["gen_ai.response.model"] = final.model
-    found["turnout.answer.stopped"] = walk.stopped is not None or None
-    return _without_none(found)
+    return _without_none(
+        {
+            **_usage_attributes(final),
+            "turnout.attempts": attempts_of(walk),
+            "gen_ai.response.model": final.model,
+            "turnout.answer.stopped": walk.stopped is not None or None,
+        }
+    )
 
 
 def _error_type(walk: Walk) -> str:

@@ -28,10 +28,10 @@ def an_index(value: object) -> int:
     return value
 
 
-def a_text(value: object, what: str = "a field") -> str:
+def a_text(value: object) -> str:
     """The value, which must be text."""
     if not isinstance(value, str):
-        raise Malformed(f"{what} is not text")
+        raise Malformed("a field is not text")
     return value
 
 

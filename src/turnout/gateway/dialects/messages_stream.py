@@ -48,7 +48,7 @@ class MessagesWriter:
     def write(self, chunk: Chunk) -> bytes:
         """The events for a chunk. Only its first choice is written: a message has no others."""
         if _is_native(chunk.raw):
-            return self._pass_on(str(chunk.raw["type"]), dict(chunk.raw), chunk)
+            return self._pass_on(chunk)
         self._native = False
         self._usage = chunk.usage or self._usage
         self._stop = stop_in(chunk.raw, self._about.inbound.native) or self._stop
@@ -79,11 +79,11 @@ class MessagesWriter:
         """An ``error`` event."""
         return sse.event("error", error_body(problem))
 
-    def _pass_on(self, kind: str, raw: dict[str, Any], chunk: Chunk) -> bytes:
+    def _pass_on(self, chunk: Chunk) -> bytes:
         self._native = self._started = True
+        kind, raw = str(chunk.raw["type"]), dict(chunk.raw)
         if kind == "message_start":
-            message = {**raw["message"], "model": chunk.model or self._about.model}
-            raw["message"] = message
+            raw["message"] = {**raw["message"], "model": chunk.model or self._about.model}
         elif kind == "content_block_start":
             index = raw.get("index")
             self._open = ("native", 0)
