@@ -142,7 +142,7 @@ def may_see(standing: Standing, caller: Caller) -> bool:
 
 
 def _fields(payload: object, known: Mapping[str, type] = _FIELDS) -> dict[str, Any]:
-    """The fields for a new key, each checked for its type. Raises InvalidRequest."""
+    """The fields of a body that are set, each checked for its type. Raises InvalidRequest."""
     fields = json_object(payload)
     for name, value in fields.items():
         if name not in known:

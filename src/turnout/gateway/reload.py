@@ -79,7 +79,7 @@ class Reloader:
             self._last_stamps = {**self._last_stamps, **stamps_of(self._paths)}
             try:
                 engine = await asyncio.to_thread(self._build)
-                shared = await self._takes_over_recorder(engine)
+                shared = await self._prepare(engine)
             except RouterError as error:
                 self._log_refusal(str(error))
                 return False
@@ -103,8 +103,8 @@ class Reloader:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _takes_over_recorder(self, engine: Engine) -> bool:
-        """Whether it uses the recorder of the engine that serves now; else its own is open.
+    async def _prepare(self, engine: Engine) -> bool:
+        """Makes an engine ready to serve. Returns whether it shares the recorder of the last one.
 
         Raises RouterError where it cannot serve.
         """

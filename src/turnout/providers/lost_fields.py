@@ -45,7 +45,11 @@ def lost_in_messages(request: Request, body: Body) -> Iterator[str]:
     chat = request.body
     yield from lost_fields(chat, _CHAT)
     yield from (n for n in _SAMPLING if is_set(n, chat.get(n)) and n not in body)
-    yield from _thinking(chat, body, "reasoning_effort")
+    if "thinking" not in body:
+        if _asks_to_think(chat):
+            yield "thinking"
+        if is_set("reasoning_effort", chat.get("reasoning_effort")):
+            yield "reasoning_effort"
     named = chat.get("safety_identifier")
     if named and (body.get("metadata") or {}).get("user_id") != named:
         yield "safety_identifier"
@@ -55,10 +59,12 @@ def lost_in_messages(request: Request, body: Body) -> Iterator[str]:
 
 def lost_natively(native: Body, body: Body) -> Iterator[str]:
     """The fields of a Messages body that ``body``, also for Messages, leaves out."""
-    yield from _thinking(native, body, "")
-    effort = (native.get("output_config") or {}).get("effort")
-    kept = "effort" in (body.get("output_config") or {}) or "thinking" in body
-    if effort and not kept:
+    if "thinking" in body:
+        return
+    if _asks_to_think(native):
+        yield "thinking"
+    asked, kept = (one.get("output_config") or {} for one in (native, body))
+    if asked.get("effort") and "effort" not in kept:
         yield "output_config.effort"
 
 
@@ -78,14 +84,8 @@ def lost_in_responses(request: Request) -> Iterator[str]:
             yield f"messages.{BREAKPOINT}"  # only parts of the input can have it
 
 
-def _thinking(asked: Body, body: Body, effort: str) -> Iterator[str]:
-    """The fields that asked for thinking, if ``body`` does not."""
-    if "thinking" in body:
-        return
-    if (asked.get("thinking") or {}).get("type") in THINKING:
-        yield "thinking"
-    if is_set(effort, asked.get(effort)):
-        yield effort
+def _asks_to_think(body: Body) -> bool:
+    return (body.get("thinking") or {}).get("type") in THINKING
 
 
 def _tools(chat: Body, handled: HandledFields) -> Iterator[str]:

@@ -3,7 +3,7 @@
 Invariant: only the model that signed a thought gets it back; another one would refuse the request.
 The mark is part of the signature, so nothing is stored between requests. The lengths and places
 allow joined thoughts to be split again. A redacted thought has no text, and so no length.
-This module does not know bodies.
+This module does not know where in a body they stand.
 """
 
 import hashlib

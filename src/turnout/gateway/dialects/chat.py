@@ -66,12 +66,11 @@ class ChatWriter:
 
     def write(self, chunk: Chunk) -> bytes:
         """One event."""
-        about = self._about
-        if "choices" not in chunk.raw and not chunk.deltas:
+        about, translated = self._about, "choices" not in chunk.raw
+        if translated and not chunk.deltas:
             return b""
         body = chunk_body(chunk, about.decision, about.model, about.created)
         self._id = body["id"]
-        translated = "choices" not in chunk.raw
         if translated or not about.inbound.include_usage:
             if not body["choices"] and body.get("usage"):
                 return b""

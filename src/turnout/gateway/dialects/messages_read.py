@@ -16,7 +16,7 @@ from turnout.core.effort import effort_of
 from turnout.core.lost_fields import CACHE_MARK, objects_in
 from turnout.core.request import parts_of
 from turnout.gateway.dialects.messages_words import THREAD
-from turnout.gateway.dialects.reading import mapping, objects, results_after_calls
+from turnout.gateway.dialects.reading import mapping, objects, results_after_calls, tool_call
 from turnout.gateway.dialects.tool_names import shortened
 
 SAME = ("temperature", "top_p", "top_k", CACHE_MARK)
@@ -115,14 +115,7 @@ def _assistant(blocks: Sequence[Block]) -> Iterator[dict[str, Any]]:
     texts = [b for b in blocks if b.get("type") == "text"]
     text = "".join(str(b.get("text", "")) for b in texts)
     calls = [
-        {
-            "id": b.get("id"),
-            "type": "function",
-            "function": {
-                "name": shortened(b),
-                "arguments": orjson.dumps(b.get("input") or {}).decode(),
-            },
-        }
+        tool_call(b.get("id"), shortened(b), orjson.dumps(b.get("input") or {}).decode())
         for b in blocks
         if b.get("type") == "tool_use"
     ]

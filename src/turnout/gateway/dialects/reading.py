@@ -51,6 +51,11 @@ def objects(value: object, where: str) -> list[Mapping[str, Any]]:
     return [mapping(one, where) for one in value]
 
 
+def tool_call(ident: object, name: object, arguments: object) -> dict[str, Any]:
+    """A call of a function, in chat's shape."""
+    return {"id": ident, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
 def results_after_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The messages with each tool result right after its call, where chat requires it."""
     results: dict[str, list[dict[str, Any]]] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-KIND = "custom"
+CUSTOM = "custom"  # the type of these tools
 _INPUT = "input"
 _PARAMETERS = {
     "type": "object",

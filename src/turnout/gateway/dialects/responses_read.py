@@ -15,8 +15,8 @@ import orjson
 from turnout.core import InvalidRequest
 from turnout.core.hosted import FOUND, hosted_tools
 from turnout.core.request import parts_of
-from turnout.gateway.dialects.reading import mapping, objects, results_after_calls
-from turnout.gateway.dialects.responses_custom import KIND, arguments_of
+from turnout.gateway.dialects.reading import mapping, objects, results_after_calls, tool_call
+from turnout.gateway.dialects.responses_custom import CUSTOM, arguments_of
 from turnout.gateway.dialects.responses_tools import (
     SEARCH,
     found_text,
@@ -129,9 +129,8 @@ def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
 
 
 def _call(ident: str, name: str, arguments: object) -> dict[str, Any]:
-    function = {"name": name, "arguments": arguments}
-    call = {"id": ident, "type": "function", "function": function}
-    return {"role": "assistant", "content": None, "tool_calls": [call]}
+    calls = [tool_call(ident, name, arguments)]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
 
 
 def _result(item: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -162,8 +161,7 @@ def _content(value: object, where: str) -> str | list[dict[str, Any]]:
     return parts or ""
 
 
-def _part(value: object, where: str) -> dict[str, Any]:
-    part = mapping(value, where)
+def _part(part: Mapping[str, Any], where: str) -> dict[str, Any]:
     kind = part.get("type")
     if kind in ("input_text", "output_text", "text", "refusal"):
         return {"type": "text", "text": str(part.get("text") or part.get("refusal") or "")}
@@ -254,7 +252,7 @@ def _choice(
     if choice is None or choice in ("auto", "none", "required"):
         return choice, names
     asked = choice if isinstance(choice, Mapping) else {}
-    if asked.get("type") in ("function", KIND):
+    if asked.get("type") in ("function", CUSTOM):
         name = function_name(_word(asked, "name", "tool_choice"), asked.get("namespace"))
         return {"type": "function", "function": {"name": name}}, names
     if asked.get("type") == "allowed_tools":

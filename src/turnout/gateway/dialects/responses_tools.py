@@ -17,7 +17,7 @@ from msgspec import Struct
 from turnout.core import InvalidRequest
 from turnout.core.hosted import FOUND, tool_lists
 from turnout.gateway.dialects.reading import mapping, objects
-from turnout.gateway.dialects.responses_custom import KIND, function_of
+from turnout.gateway.dialects.responses_custom import CUSTOM, function_of
 from turnout.gateway.dialects.tool_names import short
 
 SEARCH = "tool_search"
@@ -80,7 +80,7 @@ def _tools(tools: list[Item], namespace: str | None = None) -> Iterator[Offered]
             yield from _tools(inner, str(tool.get("name") or ""))
         elif kind == SEARCH:
             yield from _search(tool)
-        elif kind in ("function", KIND):
+        elif kind in ("function", CUSTOM):
             yield _offered(tool, str(kind), namespace)
         elif namespace is not None or not isinstance(kind, str) or not kind:
             where = "tools" if namespace is None else f"the namespace {namespace!r}"
@@ -94,7 +94,7 @@ def _offered(tool: Item, kind: str, namespace: str | None) -> Offered:
     name = tool.get("name")
     if not isinstance(name, str) or not name:
         raise InvalidRequest(f"tools has a {kind} without a name", field="tools")
-    if kind == KIND:
+    if kind == CUSTOM:
         function, called = function_of(tool), "custom_tool_call"
     else:
         function = {field: tool[field] for field in _SAME if tool.get(field) is not None}
