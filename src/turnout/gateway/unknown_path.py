@@ -39,9 +39,7 @@ def unknown_path_message(path: str, known: Collection[str]) -> str:
     normalized = _PREFIXES.sub("/v1/", _SLASHES.sub("/", path).rstrip("/"))
     if normalized in known:
         return f"no such path: {shown}; did you mean {normalized}?"
-    alternatives = [
-        _NOT_OFFERED[prefix] for prefix in _NOT_OFFERED if normalized.startswith(prefix)
-    ]
-    if alternatives:
-        return f"{shown} is not offered here; {alternatives[0]}"
+    for prefix, instead in _NOT_OFFERED.items():
+        if normalized.startswith(prefix):
+            return f"{shown} is not offered here; {instead}"
     return f"no such path: {shown}"

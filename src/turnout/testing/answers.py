@@ -95,15 +95,13 @@ def answer(
         words = _filler_words(f"think {nonce}", _REASONING_LENGTH)
         thoughts = tuple({"reasoning_content": word} for word in words)
     tools = body.get("tools") or ()
-    finish = "stop"
     if tools and body.get("tool_choice") != "none" and not _has_tool_result(body):
-        content, finish = (
-            _calls(tools, body.get("tool_choice"), nonce, parallel=parallel),
-            "tool_calls",
-        )
+        content = _calls(tools, body.get("tool_choice"), nonce, parallel=parallel)
+        finish = "tool_calls"
     else:
         answer_text = _text(body, nonce, length) if text is None else text
         content = tuple({"content": piece} for piece in tokens_of(answer_text))
+        finish = "stop"
     deltas = thoughts + content
     cap = body.get("max_completion_tokens") or body.get("max_tokens")
     if cap is not None and cap < 0:

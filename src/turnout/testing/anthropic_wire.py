@@ -41,28 +41,6 @@ def error_body(error: Payload) -> dict[str, Any]:
     return {"type": "error", "error": {"type": error["type"], "message": error["message"]}}
 
 
-def message_of(completion: Payload) -> dict[str, Any]:
-    """A chat completion as a message."""
-    usage = completion.get("usage")
-    message: dict[str, Any] = {
-        "id": completion["id"].replace("chatcmpl-", "msg_"),
-        "type": "message",
-        "role": "assistant",
-        "model": completion["model"],
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-    }
-    if usage:
-        message["usage"] = _usage(usage)
-    for choice in completion["choices"]:
-        message["content"] = list(_content(choice["message"], completion["model"]))
-        message["stop_reason"] = _STOP_REASONS.get(choice["finish_reason"])
-    if not completion["choices"]:
-        del message["content"]
-    return message
-
-
 class AnthropicWire:
     """Turns a chat answer, whole or the events of its stream, into Anthropic's."""
 
@@ -76,7 +54,24 @@ class AnthropicWire:
 
     def whole(self, completion: Payload) -> dict[str, Any]:
         """A chat completion as a message."""
-        return message_of(completion)
+        usage = completion.get("usage")
+        message: dict[str, Any] = {
+            "id": completion["id"].replace("chatcmpl-", "msg_"),
+            "type": "message",
+            "role": "assistant",
+            "model": completion["model"],
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+        }
+        if usage:
+            message["usage"] = _usage(usage)
+        for choice in completion["choices"]:
+            message["content"] = list(_content(choice["message"], completion["model"]))
+            message["stop_reason"] = _STOP_REASONS.get(choice["finish_reason"])
+        if not completion["choices"]:
+            del message["content"]
+        return message
 
     def events(self, payload: Payload) -> Iterator[dict[str, Any]]:
         """The events of one chat event."""
@@ -85,7 +80,7 @@ class AnthropicWire:
             return
         if not self._model:
             self._model = payload["model"]
-            message = {**message_of({**payload, "choices": []}), "content": []}
+            message = {**self.whole({**payload, "choices": []}), "content": []}
             yield {
                 "type": "message_start",
                 "message": {**message, "usage": _usage(self._prompt_usage)},
