@@ -87,7 +87,7 @@ class FamilyCodec:
             body["stream"] = True
 
     def _read(self, payload: object) -> Chunk | Fault:
-        """The answer in a decoded body. May raise what ``read_answer`` takes."""
+        """The answer in a decoded body, or its fault. May raise as ``read_answer`` allows."""
         raise NotImplementedError
 
 
