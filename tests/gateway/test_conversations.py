@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.world import Answer, World, world
-from turnout.gateway import conversations
+from turnout.gateway import kept_answers
 from turnout.gateway.access import Access
 from turnout.ledger import store_at
 
@@ -89,7 +89,7 @@ def test_an_answer_that_is_too_large_to_be_kept_says_so(
     family: str, monkeypatch: pytest.MonkeyPatch, *, stream: bool
 ) -> None:
     """At its end, and under an Idempotency-Key too: a client then sends the whole input."""
-    monkeypatch.setattr(conversations, "MOST_BYTES", 10)
+    monkeypatch.setattr(kept_answers, "MOST_BYTES", 10)
     with world(family=family) as w:
         body = {"model": "coder", "input": "First, nonce: n1", "stream": stream}
         for _ in range(2):
@@ -116,14 +116,14 @@ def test_who_has_read_the_last_event_can_name_the_answer(
 ) -> None:
     """It leaves once the answer is kept, whichever provider's event it is."""
     puts: list[str] = []
-    put = conversations._StoredAnswers.put
+    put = kept_answers.CallersAnswers.put
 
     async def put_slowly(self: Any, ident: str, record: Any) -> bool:
         await asyncio.sleep(0.2)
         puts.append(ident)
         return await put(self, ident, record)
 
-    monkeypatch.setattr(conversations._StoredAnswers, "put", put_slowly)
+    monkeypatch.setattr(kept_answers.CallersAnswers, "put", put_slowly)
     with world(family=family) as w:
         link = http.client.HTTPConnection("127.0.0.1", w.port, timeout=20)
         body = {"model": "coder", "input": "First", "stream": True}

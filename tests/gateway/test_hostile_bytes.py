@@ -22,6 +22,7 @@ PATHS = [
     "/v1/messages",
     "/v1/responses",
     "/v1/messages/count_tokens",
+    "/v1/responses/input_tokens",
     "/v1/route",
     "/v1/feedback",
 ]

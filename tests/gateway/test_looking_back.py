@@ -150,6 +150,7 @@ def test_pages_of_listed_origins_may_call_and_others_may_not() -> None:
         before = w.send("OPTIONS", path, None, {"origin": page, **ask})
         assert before.status == 204
         assert before.headers["access-control-allow-origin"] == page
+        assert before.headers["access-control-allow-methods"] == "GET, POST, DELETE"
         answer = w.post(path, chat(), {"origin": page})
         assert answer.status == 200
         assert answer.headers["access-control-allow-origin"] == page

@@ -45,6 +45,8 @@ CALLS: list[tuple[str, Any, int]] = [
     ("/v1/responses", {"input": CODE}, 200),
     ("/v1/responses", {"input": UNSAFE}, 200),
     ("/v1/responses", {"input": "x", "previous_response_id": "resp_1"}, 400),
+    ("/v1/responses/input_tokens", {"input": CODE}, 200),
+    ("/v1/responses/input_tokens", {"input": 5}, 400),
     ("/v1/embeddings", {"model": "vectors", "input": ["a", "b"]}, 200),
     ("/v1/embeddings", {"model": "vectors", "input": []}, 400),
     ("/v1/route", chat(CODE), 200),
@@ -96,6 +98,23 @@ def test_what_is_looked_up_fits_its_schema(served: World) -> None:
     ):
         answer = served.get(real)
         check(path, "get", answer.status, answer.json())
+
+
+def test_what_is_kept_fits_its_schema(served: World) -> None:
+    """An answer, its input, that it was deleted, and that it is gone."""
+    kept = "/v1/responses/" + served.post("/v1/responses", {"input": CODE}).json()["id"]
+    one = "/v1/responses/{id}"
+    for method, path, real, status in (
+        ("get", one, kept, 200),
+        ("get", f"{one}/input_items", f"{kept}/input_items", 200),
+        ("get", f"{one}/input_items", f"{kept}/input_items?limit=0", 400),
+        ("delete", one, kept, 200),
+        ("delete", one, kept, 404),
+        ("get", one, kept, 404),
+    ):
+        answer = served.send(method.upper(), real, None)
+        assert answer.status == status
+        check(path, method, status, answer.json())
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -26,6 +26,7 @@ class Claims(RuleBasedStateMachine):
         self.now = 1_800_000_000_000
         self.made: list[Claim] = []
         self.model: dict[str, tuple[Claim, bytes | None, int]] = {}
+        self.put_there: dict[str, tuple[bytes, int]] = {}
         self.loop = asyncio.new_event_loop()
         self.replays: Any = self.opened()
 
@@ -73,10 +74,30 @@ class Claims(RuleBasedStateMachine):
             if self.model.get(claim.id, (None,))[0] == claim:
                 del self.model[claim.id]
 
+    @rule(id_=st.sampled_from("xy"), answer=st.binary(max_size=8))
+    def put(self, id_: str, answer: bytes) -> None:
+        """Without a claim, the last answer counts."""
+        self.do(self.replays.put(id_, answer))
+        self.put_there[id_] = answer, self.now + KEPT_MS
+
+    @rule(id_=st.sampled_from("xy"))
+    def remove(self, id_: str) -> None:
+        """It may not be there."""
+        self.do(self.replays.remove(id_))
+        self.put_there.pop(id_, None)
+
+    @rule(id_=st.sampled_from("xy"))
+    def find(self, id_: str) -> None:
+        """For a day, whether the writer has tidied up or not."""
+        answer, until = self.put_there.get(id_, (None, 0))
+        assert self.do(self.replays.find(id_)) == (answer if until > self.now else None)
+
     @rule(seconds=st.sampled_from([1, LEASE_S, LEASE_S + 1, KEPT_MS // 1000]))
     def wait(self, seconds: int) -> None:
         """Time passes, and the writer tidies up."""
         self.now += seconds * 1000
+        for id_ in ("x", "y"):
+            self.find(id_)
         self.model = {id_: one for id_, one in self.model.items() if one[2] > self.now}
         for change in self.ledger._upkeep(opening=False):
             self.do(_stored(self.ledger, change))

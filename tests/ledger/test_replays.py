@@ -64,6 +64,27 @@ async def test_one_of_many_gets_the_claim_and_all_get_its_answer(make_store: Mak
         assert await replays.claim(claim("zz", id_="j")) is None
 
 
+async def test_an_answer_without_a_claim_is_replaced_found_for_a_day_and_removed(
+    make_store: MakeStore,
+) -> None:
+    """To the byte, by one write; it is not found after its day, though its row is still there."""
+    clock = Clock()
+    with _ledger(make_store(), clock) as ledger:
+        replays = StoredReplays(ledger)
+        await replays.put("r", b"first")
+        await replays.put("r", b"\x00\xffsecond")
+        await replays.put("s", b"other")
+        assert await replays.find("r") == b"\x00\xffsecond"
+        await replays.remove("s")
+        await replays.remove("s")
+        assert await replays.find("s") is None
+        clock.ms += KEPT_MS
+        assert await replays.find("r") is None
+        assert _rows(ledger) == 1
+        await _run_upkeep(ledger)
+        assert _rows(ledger) == 0
+
+
 async def test_an_answer_lives_for_a_day_and_is_then_removed(make_store: MakeStore) -> None:
     """A minute before it is there, after it the request may be made again; rows do not stay."""
     clock = Clock()

@@ -142,6 +142,91 @@ def openai_responses(root):
     return {"text": whole.output_text, "status": final.status}
 
 
+def _deleted(error, said):
+    """Whether this is the 404 of an answer that is not kept."""
+    return error.status_code == 404 and f"'{said.id}' is not kept here" in error.message
+
+
+def openai_stored(root):
+    """Answers, whole and streamed, are fetched as they came, listed with their input, deleted."""
+    import openai
+
+    client = _openai(root)
+    first = client.responses.create(model="auto", input=PROMPT, metadata={"job": "n7"})
+    asked = {"model": "auto", "input": "And then? nonce: n4", "previous_response_id": first.id}
+    events = client.responses.create(**asked, stream=True)
+    (second,) = [event.response for event in events if event.type == "response.completed"]
+    same = [client.responses.retrieve(said.id) for said in (first, second)] == [first, second]
+    items = list(client.responses.input_items.list(second.id, order="asc", limit=2))
+    texts = [item.content[0].text for item in items]
+    newest = client.responses.input_items.list(second.id, limit=1)
+    assert newest.data == items[-1:]
+    assert newest.has_more
+    gone = []
+    for said in (first, second):
+        client.responses.delete(said.id)
+        for call in (client.responses.retrieve, client.responses.input_items.list):
+            try:
+                call(said.id)
+            except openai.NotFoundError as error:
+                gone.append(_deleted(error, said))
+    listed = [texts[0], texts[2]] == [PROMPT, "And then? nonce: n4"]
+    return {"text": texts[1], "same": same, "listed": listed, "gone": gone}
+
+
+def openai_stored_async(root):
+    import openai
+
+    async def call():
+        async with openai.AsyncOpenAI(base_url=root + "/v1", api_key="unused-key") as client:
+            stream = await client.responses.create(model="auto", input=PROMPT, stream=True)
+            (said,) = [e.response async for e in stream if e.type == "response.completed"]
+            fetched = await client.responses.retrieve(said.id)
+            items = [item async for item in client.responses.input_items.list(said.id)]
+            await client.responses.delete(said.id)
+            try:
+                await client.responses.retrieve(said.id)
+            except openai.NotFoundError as error:
+                gone = _deleted(error, said)
+            listed = [item.content[0].text for item in items] == [PROMPT]
+            same = fetched == said
+            return {"text": said.output_text, "same": same, "listed": listed, "gone": gone}
+
+    return asyncio.run(call())
+
+
+def openai_stored_refused(root):
+    """What cannot be done with a stored answer says why; nobody else's key finds it."""
+    import openai
+
+    client = _openai(root)
+    said = client.responses.create(model="auto", input=PROMPT)
+    other = openai.OpenAI(base_url=root + "/v1", api_key="other-key", max_retries=0)
+    gave = {}
+    for name, call in (
+        ("stream", lambda: client.responses.retrieve(said.id, stream=True)),
+        ("cancel", lambda: client.responses.cancel(said.id)),
+        ("compact", lambda: client.responses.compact(model="auto", input=PROMPT)),
+        ("other", lambda: other.responses.retrieve(said.id)),
+    ):
+        try:
+            call()
+        except openai.APIStatusError as error:
+            gave[name] = [error.status_code, error.message.partition("; ")[2].rstrip("'}")[:30]]
+    return gave
+
+
+def openai_count(root):
+    """A request has more tokens with the answer that it names."""
+    client = _openai(root)
+    asked = {"model": "auto", "input": PROMPT}
+    count = client.responses.input_tokens.count(**asked)
+    said = client.responses.create(**asked)
+    more = client.responses.input_tokens.count(**asked, previous_response_id=said.id)
+    assert count.object == "response.input_tokens"
+    return {"counted": 0 < count.input_tokens < more.input_tokens}
+
+
 def openai_responses_tools(root):
     tools = [{"type": "function", "name": "forecast", "parameters": SCHEMA}]
     answer = _openai(root).responses.create(model="auto", input=PROMPT, tools=tools)

@@ -16,10 +16,10 @@ from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.idempotency import ROTATE
-from turnout.gateway.problem import bad_request, wrong_method
+from turnout.gateway.problem import bad_request
 from turnout.runtime import Accounts, read_budget
 
-_KEYS, _BUDGETS = "/v1/keys", "/v1/budgets"
+_KEYS, _KEY, _BUDGETS = "/v1/keys", "/v1/keys/{id}", "/v1/budgets"
 _TYPE_NAMES = {bool: "true or false", list: "a list", int: "a whole number", str: "text"}
 _FIELDS: Mapping[str, type] = {
     "name": str, "team": str, "parent": str, "admin": bool, "models": list, "expires_in_s": int,
@@ -39,12 +39,12 @@ class Admin:
         return {
             ("GET", _KEYS): (dialect, self._keys),
             ("POST", _KEYS): (dialect, self._make),
-            ("DELETE", f"{_KEYS}/"): (dialect, self._revoke),
-            ("PATCH", f"{_KEYS}/"): (dialect, self._rename),
-            ("POST", f"{_KEYS}/"): (dialect, self._rotate),
+            ("DELETE", _KEY): (dialect, self._revoke),
+            ("PATCH", _KEY): (dialect, self._rename),
+            ("POST", f"{_KEY}{ROTATE}"): (dialect, self._rotate),
             ("GET", _BUDGETS): (dialect, self._standings),
             ("POST", _BUDGETS): (dialect, self._set),
-            ("DELETE", f"{_BUDGETS}/"): (dialect, self._remove),
+            ("DELETE", f"{_BUDGETS}/{{id}}"): (dialect, self._remove),
         }
 
     def _required_accounts(self) -> Accounts:
@@ -77,26 +77,23 @@ class Admin:
         await send_json(out, {**key.as_dict(), "key": secret})
 
     async def _rotate(self, arrival: Arrival, out: Exchange) -> None:
-        ident = _key_id(arrival, ROTATE)
         fields = _fields(await self._read(arrival), {"overlap_s": int})
         # A key that this one did not make may have more rights.
         within = None if arrival.caller.key == "admin" else arrival.caller.key
-        rotate = partial(self._required_accounts().rotate, ident, within=within, **fields)
+        rotate = partial(self._required_accounts().rotate, arrival.ident, within=within, **fields)
         secret, key = await asyncio.to_thread(rotate)
         await send_json(out, {**key.as_dict(), "key": secret})
 
     async def _rename(self, arrival: Arrival, out: Exchange) -> None:
-        ident = _key_id(arrival)
         fields = _fields(await self._read(arrival), {"name": str})
         key = await asyncio.to_thread(
-            self._required_accounts().rename, ident, fields.get("name", "")
+            self._required_accounts().rename, arrival.ident, fields.get("name", "")
         )
         await send_json(out, key.as_dict())
 
     async def _revoke(self, arrival: Arrival, out: Exchange) -> None:
-        ident = _key_id(arrival)
-        await asyncio.to_thread(self._required_accounts().revoke, ident)
-        await send_json(out, {"id": ident, "revoked": True})
+        await asyncio.to_thread(self._required_accounts().revoke, arrival.ident)
+        await send_json(out, {"id": arrival.ident, "revoked": True})
 
     async def _standings(self, arrival: Arrival, out: Exchange) -> None:
         found = await asyncio.to_thread(self._required_accounts().standings)
@@ -111,21 +108,8 @@ class Admin:
         await send_json(out, {"id": budget.id})
 
     async def _remove(self, arrival: Arrival, out: Exchange) -> None:
-        ident = arrival.path.removeprefix(f"{_BUDGETS}/")
-        await asyncio.to_thread(self._required_accounts().remove_budget, ident)
-        await send_json(out, {"id": ident, "removed": True})
-
-
-def _key_id(arrival: Arrival, suffix: str = "") -> str:
-    """The id in a key's path that ends in ``suffix``. Raises Refused for any other path."""
-    ident, slash, rest = arrival.path.removeprefix(f"{_KEYS}/").partition("/")
-    if slash + rest == suffix:
-        return ident
-    if slash + rest in ("", ROTATE):
-        takes = "POST" if rest else "DELETE, PATCH"
-        raise Refused(wrong_method(arrival.path, arrival.method, takes))
-    message = f"no such path: {arrival.path[:100]}; a key's is {_KEYS}/ID or {_KEYS}/ID{ROTATE}"
-    raise Refused(bad_request(message, status=404, code="not_found"))
+        await asyncio.to_thread(self._required_accounts().remove_budget, arrival.ident)
+        await send_json(out, {"id": arrival.ident, "removed": True})
 
 
 def may_see(standing: Standing, caller: Caller) -> bool:

@@ -28,6 +28,7 @@ from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Inbound, Mess
 from turnout.gateway.dialects.words import in_words_of
 from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.idempotency import HEADER, Idempotency
+from turnout.gateway.kept_answers import KeptAnswers
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.own_api import OwnApi
 from turnout.gateway.paths import Paths
@@ -35,6 +36,7 @@ from turnout.gateway.problem import Problem, internal, overloaded, problem_of
 from turnout.gateway.readiness import Readiness
 from turnout.gateway.recent import Recent
 from turnout.gateway.request_headers import LOW, PRIORITY
+from turnout.gateway.stored_responses import StoredResponses
 from turnout.gateway.tracing import Traced, call_ended, traces_of
 from turnout.gateway.watch import Watch
 from turnout.runtime import Engine, Replays, Walk, new_id, offload_if_long, replays_in
@@ -84,7 +86,8 @@ class Gateway:
         self._in_flight = 0
         self._outage = log.Outage()
         self._idempotency = Idempotency(self._replays, self._json)
-        self._conversations = Conversations(self._replays, self._json)
+        self._kept = KeptAnswers(self._replays)
+        self._conversations = Conversations(self._kept, self._json)
         self._watch = Watch(lambda: self.engine.accounts)
         self._paths = Paths(self._routes())
 
@@ -99,6 +102,7 @@ class Gateway:
                 responses,
                 self._conversations.wrap(self._answer_handler(responses)),
             ),
+            **StoredResponses(self._kept).routes(responses),
             ("POST", "/v1/embeddings"): (chat, self._answer_handler(Embeddings())),
             **own.routes(chat, self._conversations),
             **admin.routes(chat),

@@ -5,6 +5,7 @@ This module does not know routes.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qsl
 
 import orjson
 from msgspec import Struct
@@ -20,10 +21,10 @@ from turnout.runtime import Engine
 class Arrival(Struct, kw_only=True):
     """A request that has arrived: path, headers (with names in lower case), own id and caller.
 
-    ``engine`` serves it to its end, even after a reload. ``model`` is the one that its address
-    names, which wins over the body's. ``payload`` is the JSON of its body of ``body_bytes``, once
-    that is read. ``follows`` is the id of the earlier answer that the body named, and whose
-    conversation the payload now holds.
+    ``engine`` serves it to its end, even after a reload. ``ident`` is what its path has in place of
+    ``{id}``. ``model`` is the one that its address names, which wins over the body's. ``payload``
+    is the JSON of its body of ``body_bytes``, once that is read. ``follows`` is the id of the
+    earlier answer that the body named, and whose conversation the payload now holds.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Arrival(Struct, kw_only=True):
     exchange: Exchange
     engine: Engine
     caller: Caller = ANYONE
+    ident: str = ""
     model: str | None = None
     payload: object = None
     body_bytes: int = 0
@@ -70,3 +72,8 @@ Routes = dict[tuple[str, str], tuple[ApiDialect, Handler]]
 async def send_json(out: Exchange, payload: object, *, status: int = 200) -> None:
     """The payload as a whole answer in JSON."""
     await out.whole(status, [JSON], orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS))
+
+
+def query_of(out: Exchange) -> dict[str, str]:
+    """The fields of the address's query."""
+    return dict(parse_qsl(out.query.decode("latin-1")))

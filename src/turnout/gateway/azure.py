@@ -1,6 +1,7 @@
 """Addresses of Azure's OpenAI service, in which the deployment's name stands for the model.
 
-Invariant: only paths that answer, and the list of models, can be reached this way.
+Invariant: only paths that answer, those of kept answers and the list of models can be reached this
+way.
 Source: learn.microsoft.com/azure/ai-foundry/openai/reference, and the paths its clients send.
 """
 
@@ -8,7 +9,7 @@ import re
 
 _ADDRESS = re.compile(
     r"(?:/v1|/openai(?:/v1)?)(?:/deployments/(?P<name>.+))?"
-    r"(?P<rest>/chat/completions|/embeddings|/responses|/models)"
+    r"(?P<rest>/chat/completions|/embeddings|/responses(?:/.+)?|/models)"
 )
 
 

@@ -1,6 +1,5 @@
 """The list of models, and the reading of feedback. This module does not know HTTP."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import AUTO, InvalidRequest, json_object
@@ -14,8 +13,8 @@ _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 MOST_LISTED = 1000
 
 
-def models_list(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
-    """``GET /v1/models``: auto, aliases, intents, policies and models, if they are allowed.
+def listed_models(engine: Engine, allowed: frozenset[str] | None) -> list[dict[str, Any]]:
+    """What the list of models has: auto, aliases, intents, policies and models, if allowed.
 
     None allows all; auto, intents and policies are listed if they can lead to an allowed model.
     """
@@ -41,52 +40,7 @@ def models_list(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any
                 "json": card.json,
             }
         )
-    return _list(listed)
-
-
-def page_of(models: dict[str, Any], query: Mapping[str, str]) -> dict[str, Any]:
-    """The part of ``GET /v1/models`` that ``limit``, ``after_id`` and ``before_id`` ask for.
-
-    Without a limit it is all that is left. Raises InvalidRequest.
-    """
-    ids = [model["id"] for model in models["data"]]
-    after, before = query.get("after_id"), query.get("before_id")
-    if after is not None and before is not None:
-        raise InvalidRequest("send after_id or before_id, not both", field="before_id")
-    begin, end = 0, len(ids)
-    if after is not None:
-        begin = _place(ids, "after_id", after) + 1
-    if before is not None:
-        end = _place(ids, "before_id", before)
-    most = _limit(query["limit"]) if "limit" in query else len(ids)
-    has_more = end - begin > most
-    if before is None:
-        end = min(end, begin + most)
-    else:
-        begin = max(begin, end - most)
-    return _list(models["data"][begin:end], has_more=has_more)
-
-
-def _place(ids: list[str], field: str, ident: str) -> int:
-    if ident not in ids:
-        raise InvalidRequest(f"{field} is {ident[:70]!r}, which is not in the list", field=field)
-    return ids.index(ident)
-
-
-def _limit(text: str) -> int:
-    is_number = text.isascii() and text.isdigit() and len(text) < 5
-    if not (is_number and 1 <= int(text) <= MOST_LISTED):
-        raise InvalidRequest(
-            f"limit is {text[:40]!r}; use a whole number from 1 to {MOST_LISTED}", field="limit"
-        )
-    return int(text)
-
-
-def _list(listed: list[dict[str, Any]], *, has_more: bool = False) -> dict[str, Any]:
-    """A list in OpenAI's format and in Anthropic's at once."""
-    first, last = (listed[0]["id"], listed[-1]["id"]) if listed else (None, None)
-    ends = {"first_id": first, "last_id": last}
-    return {"object": "list", "data": listed, "has_more": has_more, **ends}
+    return listed
 
 
 def read_feedback(payload: object) -> tuple[str, dict[str, Any]]:

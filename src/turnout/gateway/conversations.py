@@ -4,50 +4,58 @@ OpenAI keeps every answer unless it is told ``store: false``, and its clients re
 ``previous_response_id``, or a reference in place of an item. So answers are kept for a day, and a
 request that names some is completed before anything reads it.
 
-Invariant: what is kept opens only with its caller's own key and the answer's id, and the key is not
-stored; where callers have no key it never leaves this process. This module does not know dialects.
+Invariant: who has an answer's last bytes can name it, unless they say that it is not stored.
+This module does not know dialects or storage.
 """
 
 import asyncio
 import logging
 import re
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from turnout.core import RouterError
-from turnout.gateway.access import ANYONE, given_key
 from turnout.gateway.arrival import Arrival, Handler, ReadJson
 from turnout.gateway.body import Refused
-from turnout.gateway.digest import digest
 from turnout.gateway.exchange import Exchange
+from turnout.gateway.kept_answers import CallersAnswers, KeptAnswers
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.recording_exchange import RecordingExchange
-from turnout.gateway.sealed import Answer, seal, sealing_key, unseal
-from turnout.runtime import Claim, LocalReplays, Replays
+from turnout.gateway.sealed import Answer
 
 _LOG = logging.getLogger("turnout.gateway")
 _PREVIOUS, _REFERENCE = "previous_response_id", "item_reference"
 _ENDED = ("completed", "incomplete")
 # Items that Turnout wrote are told apart by two digits behind what their answer is called.
 _OWN_ITEM = re.compile(r"[a-z]+_([0-9a-f]{24})\d\d")
-MOST_BYTES = 4 * 2**20  # bytes of one answer with its input
-LONGEST_BYTES = 32 * 2**20  # bytes of all that one request builds on
-# What a process keeps by itself, from callers who need no key.
-_LOCAL_BYTES, _LOCAL_ANSWERS = 32 * 2**20, 4_000
+
+
+class Turn(NamedTuple):
+    """A kept answer: its id, the items that its request brought, and those that it consists of."""
+
+    id: str
+    input: list[Any]
+    output: list[Any]
+
+
+class NotKept(Refused):
+    """The answer ``ident``, on which the one asked for stands, is not kept (any more)."""
+
+    def __init__(self, ident: str, asked: str) -> None:
+        super().__init__(_not_kept(ident, asked))
+        self.ident = ident
 
 
 class Conversations:
-    """Handles requests that name earlier answers; ``stored`` returns the ledger's store, if any."""
+    """Handles requests that name earlier answers."""
 
-    def __init__(self, stored: "Callable[[], Replays | None]", read: ReadJson) -> None:
-        self._stored = stored
+    def __init__(self, kept: KeptAnswers, read: ReadJson) -> None:
+        self._kept = kept
         self._read = read
-        self._local = LocalReplays(_LOCAL_BYTES, _LOCAL_ANSWERS)
 
     def wrap(self, handler: Handler, *, keeps: bool = True) -> Handler:
         """The handler of a request that may name answers and, where it ``keeps``, be named."""
@@ -55,7 +63,7 @@ class Conversations:
         async def handle(arrival: Arrival, out: Exchange) -> None:
             payload = await self._read(arrival)
             if isinstance(payload, dict):
-                answers = _StoredAnswers(self._replays(arrival), arrival)
+                answers = self._kept.of(arrival)
                 arrival.payload, new_items = await _with_history(payload, answers)
                 arrival.follows = payload.get(_PREVIOUS)
                 if keeps and payload.get("store") is not False:
@@ -67,53 +75,39 @@ class Conversations:
 
         return handle
 
-    def _replays(self, arrival: Arrival) -> Replays:
-        return self._local if arrival.caller is ANYONE else self._stored() or self._local
+
+async def turns_to(ident: str, answers: CallersAnswers) -> list[Turn]:
+    """All turns up to this answer, the first one first. Raises Refused or RouterError."""
+    turns: dict[str, Turn] = {}
+    current: str | None = ident
+    while current:
+        record = await answers.get(current)
+        # A provider that gives an id twice makes an answer follow itself.
+        if record is None or "input" not in record or current in turns:
+            raise NotKept(current, ident)
+        turns[current] = Turn(current, record["input"], record["output"])
+        current = record["before"]
+    return list(turns.values())[::-1]
 
 
-class _StoredAnswers:
-    """The answers that one caller may name, by their ids and by the ids of their items."""
+async def response_kept(ident: str, answers: CallersAnswers) -> dict[str, Any]:
+    """The answer as its caller got it. Raises Refused or RouterError."""
+    record = await answers.get(ident)
+    if record is None or "response" not in record:
+        raise NotKept(ident, ident)
+    return {**record["response"], "output": record["output"]}
 
-    def __init__(self, replays: Replays, arrival: Arrival) -> None:
-        self._replays = replays
-        self._caller = [arrival.caller.tenant, arrival.caller.key]
-        self._key = given_key(arrival.headers)
-        self._loaded: dict[str, dict[str, Any] | None] = {}
-        self._bytes = 0
 
-    async def get(self, ident: str) -> dict[str, Any] | None:
-        """What was kept under this id. Raises RouterError, or Refused if it is too large."""
-        if ident not in self._loaded:
-            claim, key = self._claim(ident)
-            sealed = await self._replays.find(claim.id)
-            self._loaded[ident] = None
-            answer = await asyncio.to_thread(unseal, sealed, key) if sealed is not None else None
-            if answer is not None:
-                self._bytes += len(answer.body)
-                self._loaded[ident] = orjson.loads(answer.body)
-        if self._bytes > LONGEST_BYTES:
-            raise Refused(bad_request("the conversation is too long to be kept; begin another one"))
-        return self._loaded[ident]
-
-    async def put(self, ident: str, record: Mapping[str, Any]) -> bool:
-        """Keeps it, unless it is too large. Returns whether it is kept. Raises RouterError."""
-        body = orjson.dumps(record)
-        claim, key = self._claim(ident)
-        if len(body) > MOST_BYTES:
-            return False
-        if await self._replays.claim(claim) is None:
-            answer = Answer(status=200, headers=[], body=body, stream=False)
-            await self._replays.keep(claim, await asyncio.to_thread(seal, answer, key))
-        return True
-
-    def _claim(self, ident: str) -> tuple[Claim, bytes]:
-        key = sealing_key(self._key, f"answer {ident}".encode())
-        name = digest([*self._caller, "answer", key.hex()]).hex()
-        return Claim(id=name, fingerprint="", token=secrets.token_hex(16)), key
+async def forget(ident: str, answers: CallersAnswers) -> None:
+    """Keeps the answer and its items no longer. Raises Refused or RouterError."""
+    response = await response_kept(ident, answers)
+    # The answer last: if one cannot be removed, it can be tried again.
+    for name in [*_foreign_items(response["output"]), ident]:
+        await answers.remove(name)
 
 
 async def _with_history(
-    payload: dict[str, Any], answers: _StoredAnswers
+    payload: dict[str, Any], answers: CallersAnswers
 ) -> tuple[dict[str, Any], list[Any]]:
     """The request with the items that it names, and its own new items. Raises Refused."""
     given = payload.get("input")
@@ -128,12 +122,17 @@ async def _with_history(
     if previous is not None and not isinstance(previous, str):
         raise Refused(_mistyped(previous))
     if previous:
-        whole = {**payload, "input": [*await _history(previous, answers), *new_items]}
+        try:
+            turns = await turns_to(previous, answers)
+        except NotKept as error:
+            raise Refused(_not_stored(error.ident)) from error
+        history = [item for turn in turns for item in (*turn.input, *turn.output)]
+        whole = {**payload, "input": [*history, *new_items]}
         del whole[_PREVIOUS]
     return whole, new_items
 
 
-async def _resolved_item(item: object, answers: _StoredAnswers) -> object:
+async def _resolved_item(item: object, answers: CallersAnswers) -> object:
     """The item that a reference stands for, if it is known; any other item as it is."""
     if not isinstance(item, dict) or item.get("type") != _REFERENCE:
         return item
@@ -144,17 +143,15 @@ async def _resolved_item(item: object, answers: _StoredAnswers) -> object:
     return next((output for output in outputs if output.get("id") == ident), item)
 
 
-async def _history(ident: str, answers: _StoredAnswers) -> list[Any]:
-    """All items up to this answer, its own included. Raises Refused."""
-    turns: list[list[Any]] = []
-    current: str | None = ident
-    while current:
-        record = await answers.get(current)
-        if record is None or "input" not in record:
-            raise Refused(_not_stored(current))
-        turns.append([*record["input"], *record["output"]])
-        current = record["before"]
-    return [item for turn in reversed(turns) for item in turn]
+def _not_kept(ident: str, asked: str) -> Problem:
+    kept = (
+        "an answer is kept for a day, for the key that asked for it, unless its request said "
+        "store: false or it was deleted"
+    )
+    named = (
+        f"{asked[:100]!r} follows {ident[:100]!r}, which" if ident != asked else f"{ident[:100]!r}"
+    )
+    return bad_request(f"{named} is not kept here (any more): {kept}", status=404, code="not_found")
 
 
 def _not_stored(ident: str) -> Problem:
@@ -171,7 +168,7 @@ def _mistyped(value: object) -> Problem:
 
 
 async def _keep(
-    answers: _StoredAnswers, request: Mapping[str, Any], answer: Answer, end: bytes
+    answers: CallersAnswers, request: Mapping[str, Any], answer: Answer, end: bytes
 ) -> bytes:
     """Keeps a finished answer; if that fails, the caller still gets it.
 
@@ -180,21 +177,27 @@ async def _keep(
     response = _response_in(answer)
     if response.get("status") not in _ENDED:
         return end
-    output = [item for item in response["output"] if isinstance(item, dict)]
-    records = {str(response.get("id")): {**request, "output": output}}
-    for item in output:
-        if not _OWN_ITEM.fullmatch(str(item.get("id"))):
-            records[str(item.get("id"))] = {"output": [item]}
+    ident = str(response.get("id"))
+    output = [item for item in response.pop("output", None) or () if isinstance(item, dict)]
+    records = {ident: {**request, "output": output, "response": response}}
+    records |= {name: {"output": [item]} for name, item in _foreign_items(output).items()}
+    puts = [answers.put(*record) for record in records.items()]
     try:
-        kept = [await asyncio.shield(answers.put(*record)) for record in records.items()]
+        is_kept, *_ = await asyncio.shield(asyncio.gather(*puts))
     except RouterError as error:
         _LOG.error("an answer could not be kept", extra={"fields": {"problem": str(error)}})
-        kept = [False]
-    return end if kept[0] else _marked_unstored(end, stream=answer.stream)
+        is_kept = False
+    return end if is_kept else _marked_unstored(end, stream=answer.stream)
+
+
+def _foreign_items(output: list[Any]) -> dict[str, Any]:
+    """The items whose ids do not tell which answer they belong to, by these."""
+    named = {item["id"]: item for item in output if isinstance(item.get("id"), str)}
+    return {ident: item for ident, item in named.items() if not _OWN_ITEM.fullmatch(ident)}
 
 
 def _response_in(answer: Answer) -> dict[str, Any]:
-    """The finished response, whole or in its stream's last event; None if there is none."""
+    """The finished response, whole or in its stream's last event; empty if there is none."""
     if answer.status != 200:
         return {}
     if not answer.stream:

@@ -44,7 +44,7 @@ class Origins:
         if not is_preflight or not self.allows(headers):
             return None
         return [
-            (b"access-control-allow-methods", b"GET, POST"),
+            (b"access-control-allow-methods", b"GET, POST, DELETE"),
             (b"access-control-allow-headers", _ALLOWED_HEADERS),
             (b"access-control-max-age", b"600"),
         ]

@@ -52,10 +52,11 @@ _RESPONSES = an_object(
         "store": {
             "type": ["boolean", "null"],
             "default": True,
-            "description": "whether a later request may name the answer",
+            "description": "whether the answer may be named by a later request, and be fetched",
         },
     },
 )
+_COUNTED = an_object({}, _RESPONSES["properties"])
 _TOKENS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
 _TEXT = {"type": "string", "minLength": 1}
 _TEXT_LIST = {
@@ -123,6 +124,12 @@ _Row = tuple[str, str, str, str, dict[str, Any] | None]
 _TABLE: tuple[_Row, ...] = (
     ("post", "/v1/chat/completions", "createChatCompletion", "OpenAI chat completions", _CHAT),
     ("post", "/v1/responses", "createResponse", "OpenAI Responses", _RESPONSES),
+    ("get", "/v1/responses/{id}", "getResponse", "A stored answer of Responses", None),
+    ("delete", "/v1/responses/{id}", "deleteResponse", "Deletes a stored answer", None),
+    ("get", "/v1/responses/{id}/input_items", "listInputItems",
+     "The items that it answered", None),
+    ("post", "/v1/responses/input_tokens", "countInputTokens",
+     "Tokens of a Responses body", _COUNTED),
     ("post", "/v1/messages", "createMessage", "Anthropic Messages", _MESSAGES),
     ("post", "/v1/messages/count_tokens", "countTokens", "Tokens of a Messages body", _MESSAGES),
     ("post", "/v1/embeddings", "createEmbeddings", "OpenAI embeddings", _EMBEDDINGS),
@@ -152,7 +159,7 @@ def document() -> dict[str, Any]:
     """The document."""
     paths: dict[str, Any] = {}
     for method, path, name, summary, body in _TABLE:
-        operation = _operation(path, summary, body)
+        operation = _operation(method, path, summary, body)
         if method == "post" and (path in PATHS or path.endswith(ROTATE)):
             operation["parameters"].append(_IDEMPOTENCY_KEY)
         paths.setdefault(path, {})[method] = {"operationId": name, **operation}
@@ -174,7 +181,7 @@ def paths() -> list[tuple[str, str]]:
     return [(method.upper(), path) for method, path, *_ in _TABLE]
 
 
-def _operation(path: str, summary: str, body: dict[str, Any] | None) -> dict[str, Any]:
+def _operation(method: str, path: str, summary: str, body: dict[str, Any] | None) -> dict[str, Any]:
     found_parameters = parameters(path)
     if "{id}" in path:
         found_parameters.append(
@@ -183,7 +190,7 @@ def _operation(path: str, summary: str, body: dict[str, Any] | None) -> dict[str
     found: dict[str, Any] = {
         "summary": summary,
         "parameters": found_parameters,
-        "responses": responses(path),
+        "responses": responses(method, path),
     }
     if body is not None:
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}

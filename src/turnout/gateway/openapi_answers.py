@@ -125,6 +125,21 @@ SCHEMAS: dict[str, Schema] = {
             "output": _list(an_object({"type": _TEXT})),
         }
     ),
+    "InputItems": an_object(
+        {
+            "object": {"const": "list"},
+            "data": _list(an_object({"id": _TEXT, "type": _TEXT})),
+            "has_more": {"type": "boolean"},
+            "first_id": _MAYBE_TEXT,
+            "last_id": _MAYBE_TEXT,
+        }
+    ),
+    "DeletedResponse": an_object(
+        {"id": _TEXT, "object": {"const": "response"}, "deleted": {"const": True}}
+    ),
+    "InputTokens": an_object(
+        {"object": {"const": "response.input_tokens"}, "input_tokens": _COUNT}
+    ),
     "Embeddings": an_object(
         {
             "object": {"const": "list"},
@@ -161,6 +176,9 @@ SCHEMAS: dict[str, Schema] = {
 _ANSWERS = {
     "/v1/chat/completions": "ChatCompletion",
     "/v1/responses": "ModelResponse",
+    "/v1/responses/{id}": "ModelResponse",
+    "/v1/responses/{id}/input_items": "InputItems",
+    "/v1/responses/input_tokens": "InputTokens",
     "/v1/messages": "Message",
     "/v1/messages/count_tokens": "Tokens",
     "/v1/embeddings": "Embeddings",
@@ -172,12 +190,13 @@ _ANSWERS = {
     "/healthz": "Health",
     "/readyz": "Readiness",
 }
+_DELETIONS = {"/v1/responses/{id}": "DeletedResponse"}
 _STREAMED = frozenset({"/v1/chat/completions", "/v1/responses", "/v1/messages"})
 
 
-def responses(path: str) -> dict[str, Any]:
+def responses(method: str, path: str) -> dict[str, Any]:
     """The ``responses`` of an operation on ``path``."""
-    name = _ANSWERS.get(path)
+    name = (_DELETIONS if method == "delete" else _ANSWERS).get(path)
     answer: dict[str, Any] = {"description": "OK"}
     if name is not None:
         answer["content"] = {"application/json": {"schema": _ref(name)}}

@@ -7,6 +7,7 @@ from typing import Any
 
 from turnout.core import CALL_KINDS
 from turnout.gateway.control import MOST_LISTED
+from turnout.gateway.stored_responses import MOST_ITEMS, ORDERS, USUAL_ITEMS
 
 Schema = dict[str, Any]
 
@@ -14,10 +15,12 @@ Schema = dict[str, Any]
 _REQUEST_PATHS = frozenset(
     {
         "/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings",
-        "/v1/messages/count_tokens", "/v1/route",
+        "/v1/messages/count_tokens", "/v1/responses/input_tokens", "/v1/route",
     }
 )  # fmt: skip
-_ANSWER_PATHS = _REQUEST_PATHS - {"/v1/messages/count_tokens", "/v1/route"}
+_ANSWER_PATHS = _REQUEST_PATHS - {
+    "/v1/messages/count_tokens", "/v1/responses/input_tokens", "/v1/route",
+}  # fmt: skip
 _TEXT: Schema = {"type": "string"}
 _USD: Schema = {"type": "string", "pattern": r"^(unknown|[0-9.]+)$"}
 
@@ -49,6 +52,17 @@ _PAGE: dict[str, tuple[Schema, str]] = {
     "after_id": (_TEXT, "those after this one"),
     "before_id": (_TEXT, "those just before this one"),
 }
+# Of a kept answer's input, as in OpenAI's API.
+_ITEMS_PAGE: dict[str, tuple[Schema, str]] = {
+    "order": ({"enum": [*ORDERS], "default": "desc"}, "the first items first, or the last ones"),
+    "limit": (
+        {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS, "default": USUAL_ITEMS},
+        "the most items",
+    ),
+    "after": (_TEXT, "those after this one, in that order"),
+    "before": (_TEXT, "those just before this one"),
+}
+_PAGES = {"/v1/models": _PAGE, "/v1/responses/{id}/input_items": _ITEMS_PAGE}
 _ANSWER_HEADERS: dict[str, tuple[Schema, str]] = {
     "x-turnout-model": (_TEXT, "the model that made the answer; none where there is no answer"),
     "x-turnout-decision": (_TEXT, "the decision's id, for /v1/decisions/{id} and feedback"),
@@ -67,9 +81,8 @@ _ANSWER_HEADERS: dict[str, tuple[Schema, str]] = {
 
 def parameters(path: str) -> list[dict[str, Any]]:
     """What a request to ``path`` may say in headers, and in its query."""
-    found = {"header": _REQUEST_HEADERS if path in _REQUEST_PATHS else {}}
-    if path == "/v1/models":
-        found["query"] = _PAGE
+    headers_ = _REQUEST_HEADERS if path in _REQUEST_PATHS else {}
+    found = {"header": headers_, "query": _PAGES.get(path, {})}
     return [
         {"name": name, "in": place, "schema": schema, "description": about}
         for place, fields in found.items()

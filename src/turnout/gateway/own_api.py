@@ -5,23 +5,21 @@ Invariant: no model answers here; a decision is shown to its tenant and to admin
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from turnout.gateway import control
-from turnout.gateway.arrival import Arrival, ReadJson, Routes, send_json
+from turnout.gateway.arrival import Arrival, ReadJson, Routes, query_of, send_json
 from turnout.gateway.body import Refused
 from turnout.gateway.conversations import Conversations
-from turnout.gateway.dialects import ApiDialect, Messages, dialect_of
+from turnout.gateway.dialects import ApiDialect, Messages, Responses, dialect_of
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
+from turnout.gateway.page import page_of
 from turnout.gateway.problem import bad_request
 from turnout.gateway.readiness import READY, Readiness
 from turnout.gateway.recent import Recent, merged
 from turnout.runtime import offload_if_long
 
-_DECISIONS = "/v1/decisions/"
-_MODEL = "/v1/models/"
 _NO_DECISION = bad_request(
     "no such decision in the ledger or among the recent ones", status=404, code="not_found"
 )
@@ -44,14 +42,16 @@ class OwnApi:
         self._readiness = readiness
 
     def routes(self, dialect: ApiDialect, conversations: Conversations) -> Routes:
-        """The paths and what answers them; a path that ends in a slash is a beginning."""
+        """The paths and what answers them."""
         route = conversations.wrap(self._route, keeps=False)
+        count_input = conversations.wrap(self._count_input, keeps=False)
         return {
             ("POST", "/v1/messages/count_tokens"): (Messages(), self._count_tokens),
+            ("POST", "/v1/responses/input_tokens"): (Responses(), count_input),
             ("GET", "/v1/models"): (dialect, self._models),
-            ("GET", _MODEL): (dialect, self._model),
+            ("GET", "/v1/models/{id}"): (dialect, self._model),
             ("POST", "/v1/route"): (dialect, route),
-            ("GET", _DECISIONS): (dialect, self._decision),
+            ("GET", "/v1/decisions/{id}"): (dialect, self._decision),
             ("POST", "/v1/feedback"): (dialect, self._feedback),
             ("GET", "/healthz"): (dialect, self._health),
             ("GET", "/readyz"): (dialect, self._ready),
@@ -63,23 +63,26 @@ class OwnApi:
         payload = await self._read(arrival)
         if isinstance(payload, dict):
             payload.setdefault("max_tokens", 1)
-        dialect = Messages()
-        request = arrival.request(
-            dialect, await offload_if_long(arrival.body_bytes, dialect.read, payload)
-        )
-        await send_json(out, {"input_tokens": await arrival.engine.input_tokens(request)})
+        await send_json(out, {"input_tokens": await _input_tokens(arrival, Messages(), payload)})
+
+    async def _count_input(self, arrival: Arrival, out: Exchange) -> None:
+        payload = await self._read(arrival)
+        if isinstance(payload, dict) and payload.get("input") is None:
+            payload["input"] = ""  # instructions or tools may be counted alone
+        count = await _input_tokens(arrival, Responses(), payload)
+        await send_json(out, {"object": "response.input_tokens", "input_tokens": count})
 
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
-        models = control.models_list(arrival.engine, arrival.caller.models)
-        query = dict(parse_qsl(out.query.decode("latin-1")))
-        await send_json(out, control.page_of(models, query))
+        models = control.listed_models(arrival.engine, arrival.caller.models)
+        most, query = control.MOST_LISTED, query_of(out)
+        page = page_of(models, query, after="after_id", before="before_id", most=most)
+        await send_json(out, page)
 
     async def _model(self, arrival: Arrival, out: Exchange) -> None:
-        wanted = arrival.path.removeprefix(_MODEL)
-        listed = control.models_list(arrival.engine, arrival.caller.models)["data"]
-        found = next((m for m in listed if _is_called(m, wanted)), None)
+        listed = control.listed_models(arrival.engine, arrival.caller.models)
+        found = next((m for m in listed if _is_called(m, arrival.ident)), None)
         if found is None:
-            message = f"no such model: {wanted[:100]}; GET /v1/models lists them"
+            message = f"no such model: {arrival.ident[:100]}; GET /v1/models lists them"
             raise Refused(bad_request(message, status=404, code="model_not_found"))
         await send_json(out, found)
 
@@ -94,7 +97,7 @@ class OwnApi:
         await send_json(out, {**decision.as_dict(), "explanation": decision.explain()})
 
     async def _decision(self, arrival: Arrival, out: Exchange) -> None:
-        ident = arrival.path.removeprefix(_DECISIONS)
+        ident = arrival.ident
         recent = self._recent.record(ident, arrival.tenant)
         record = merged(recent, await arrival.engine.recorded_decision(ident, arrival.tenant))
         if record is None:
@@ -125,6 +128,11 @@ class OwnApi:
     async def _openapi(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
         await send_json(out, document())
+
+
+async def _input_tokens(arrival: Arrival, dialect: ApiDialect, payload: object) -> int:
+    inbound = await offload_if_long(arrival.body_bytes, dialect.read, payload)
+    return await arrival.engine.input_tokens(arrival.request(dialect, inbound))
 
 
 def _is_called(listed: Mapping[str, Any], name: str) -> bool:

@@ -8,12 +8,10 @@ _SLASHES = re.compile("/+")
 _PREFIXES = re.compile(r"^/(?:(?:v1|api|openai|anthropic|compatible-mode)/)*")
 _CALL_DIRECTLY = "call the provider itself"
 # What OpenAI or Anthropic have and Turnout does not, by the beginning of the path.
-_NOT_OFFERED = {
+NOT_OFFERED = {
     "/v1/completions": "use /v1/chat/completions",
-    "/v1/responses/input_tokens": "POST /v1/messages/count_tokens counts a Messages body",
     "/v1/responses/compact": "shorten the conversation yourself and send it",
     "/v1/conversations": "name an answer as previous_response_id, or send the whole conversation",
-    "/v1/responses/": "name an answer as previous_response_id, or send the whole conversation",
     "/v1/chat/completions/": "answers are not stored; GET /v1/decisions/ID returns their decisions",
     "/v1/messages/batches": "send the requests one by one",
     "/v1/batches": "send the requests one by one",
@@ -39,7 +37,7 @@ def unknown_path_message(path: str, known: Collection[str]) -> str:
     normalized = _PREFIXES.sub("/v1/", _SLASHES.sub("/", path).rstrip("/"))
     if normalized in known:
         return f"no such path: {shown}; did you mean {normalized}?"
-    for prefix, instead in _NOT_OFFERED.items():
+    for prefix, instead in NOT_OFFERED.items():
         if normalized.startswith(prefix):
             return f"{shown} is not offered here; {instead}"
     return f"no such path: {shown}"

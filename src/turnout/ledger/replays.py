@@ -1,8 +1,9 @@
-"""Answers stored under a caller's idempotency key, so that a request is carried out once.
+"""Answers stored so that a request is carried out once, or so that a later request finds them.
 
 Invariant: of all requests with one id at most one holds the claim, over all processes, and only its
 answer is kept. A claim ends with its answer, with its lease, or with the process that holds it.
-Answers are encrypted bytes (see the gateway). This module does not know callers or HTTP.
+What is stored without a claim has an id that no claim has. Answers are encrypted bytes (see the
+gateway). This module does not know callers or HTTP.
 """
 
 from collections.abc import Callable
@@ -22,6 +23,12 @@ ACQUIRE_CLAIM = (
 STORE_ANSWER = "UPDATE replays SET answer = $1, expires_ms = $2 WHERE id = $3 AND claim = $4"
 RELEASE_CLAIM = "DELETE FROM replays WHERE id = $1 AND claim = $2"
 RELEASE_CLAIMS_OF = "DELETE FROM replays WHERE owner = $1 AND answer IS NULL"
+# Nobody claims these: one statement stores the answer.
+INSERT_ANSWER = (
+    "INSERT INTO replays VALUES ($1, '', '', '', $2, $3) ON CONFLICT (id) DO UPDATE SET "
+    "expires_ms = excluded.expires_ms, answer = excluded.answer"
+)
+DELETE_ANSWER = "DELETE FROM replays WHERE id = $1"
 DELETE_EXPIRED = (
     "DELETE FROM replays WHERE id IN "
     "(SELECT id FROM replays WHERE expires_ms <= $1 ORDER BY expires_ms LIMIT 1000)"
@@ -60,6 +67,22 @@ def answer_storage(claim: Claim, answer: bytes, now_ms: int) -> Change:
 def claim_release(claim: Claim) -> Change:
     """The entry that gives a claim up, so that the request can be made again."""
     return Change(RELEASE_CLAIM, (claim.id, claim.token))
+
+
+def answer_insertion(id_: str, answer: bytes, now_ms: int) -> Change:
+    """The entry that stores an answer without a claim, in place of one that is there."""
+    return Change(INSERT_ANSWER, (id_, now_ms + KEPT_MS, answer))
+
+
+def answer_deletion(id_: str) -> Change:
+    """The entry that removes an answer that was stored without a claim."""
+    return Change(DELETE_ANSWER, (id_,))
+
+
+def stored_answer(store: Store, id_: str, now_ms: int) -> bytes | None:
+    """The answer with this id, until its day is over. Raises RouterError."""
+    asked = "SELECT answer FROM replays WHERE id = $1 AND expires_ms > $2"
+    return next((answer for (answer,) in store.fetch(asked, (id_, now_ms))), None)
 
 
 def prior_request(store: Store, claim: Claim) -> Prior | None:

@@ -108,10 +108,7 @@ class Engine:
         self._reader.warm(fully=True)
 
     async def input_tokens(self, request: Request) -> int:
-        """The prompt's tokens at the model that ``request`` names, else the most at any model.
-
-        Raises InvalidRequest for a model that does not exist.
-        """
+        """The prompt's tokens at the model that ``request`` names, else the most at any model."""
         return await self._reader.input_tokens(request)
 
     @property

@@ -7,6 +7,7 @@ This module does not know faults or sockets.
 """
 
 from collections.abc import Iterator, Mapping
+from secrets import token_hex
 from typing import Any
 
 _STATUS = {"stop": "completed", "tool_calls": "completed", "length": "incomplete"}
@@ -198,7 +199,7 @@ def _check(item: Payload, model: str) -> None:
 
 def _response(payload: Payload, request: Payload) -> dict[str, Any]:
     return {
-        "id": payload["id"].replace("chatcmpl-", "resp_"),
+        "id": f"resp_{token_hex(24)}",  # no two are the same, as at OpenAI
         "object": "response",
         "created_at": payload["created"],
         "status": "completed",
