@@ -84,6 +84,7 @@ def test_the_list_of_models_has_pages(headers: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("query", "says"),
     [
+        ("limit=", "limit is ''; use a whole number"),
         ("limit=0", "limit is '0'; use a whole number from 1 to 1000"),
         ("limit=1001", "limit is '1001'; use"),
         ("limit=two", "limit is 'two'; use"),

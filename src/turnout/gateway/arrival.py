@@ -75,5 +75,5 @@ async def send_json(out: Exchange, payload: object, *, status: int = 200) -> Non
 
 
 def query_of(out: Exchange) -> dict[str, str]:
-    """The fields of the address's query."""
-    return dict(parse_qsl(out.query.decode("latin-1")))
+    """The fields of the address's query, also those without a value."""
+    return dict(parse_qsl(out.query.decode("latin-1"), keep_blank_values=True))
