@@ -4,6 +4,7 @@ Invariant: access is checked before a body is read; an exception becomes an erro
 dialect, and its details stay in the log. This module does not know HTTP parsing.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -39,7 +40,7 @@ from turnout.gateway.request_headers import LOW, PRIORITY
 from turnout.gateway.stored_responses import StoredResponses
 from turnout.gateway.tracing import Traced, call_ended, traces_of
 from turnout.gateway.watch import Watch
-from turnout.runtime import Engine, Replays, Walk, new_id, offload_if_long, replays_in
+from turnout.runtime import Engine, Replays, Walk, is_long, new_id, offload_if_long, replays_in
 
 _LOG = logging.getLogger("turnout.gateway")
 # The status that logs and metrics have for a caller who left, as nginx has it.
@@ -236,7 +237,10 @@ class Gateway:
                     await send_cached(cached, out)
                     return
                 out.copy = []
-            inbound = await offload_if_long(arrival.body_bytes, dialect.read, payload)
+            if is_long(arrival.body_bytes):
+                inbound = await asyncio.to_thread(dialect.read, payload)
+            else:
+                inbound = dialect.read(payload)
             if arrival.follows:
                 inbound = structs.replace(inbound, follows=arrival.follows)
             request = arrival.request(dialect, inbound)

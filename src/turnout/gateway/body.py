@@ -4,13 +4,14 @@ Invariant: no more than ``max_bytes`` are ever held, whatever headers and compre
 This module does not know dialects.
 """
 
+import asyncio
 from typing import Any
 
 from turnout.gateway.compression import Damaged, TooMuch, UnknownCoding, decompressed
 from turnout.gateway.exchange import Exchange, Malformed, TooLarge, TooLate
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.strict_json import NotStrictJson, loads
-from turnout.runtime import offload_if_long
+from turnout.runtime import is_long
 
 # Of a body, for each byte of a compressed one: seldom more.
 _BYTES_PER_COMPRESSED = 100
@@ -34,7 +35,9 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
         data = await exchange.body()
         coding = headers.get(b"content-encoding")
         size = len(data) * (_BYTES_PER_COMPRESSED if coding else 1)
-        return await offload_if_long(size, _read, data, coding, max_bytes)
+        if is_long(size):
+            return await asyncio.to_thread(_read, data, coding, max_bytes)
+        return _read(data, coding, max_bytes)
     except (TooLarge, TooMuch) as error:
         raise Refused(_too_large(max_bytes)) from error
     except TooLate as error:

@@ -137,7 +137,9 @@ class Exchange:
             body = b""
         if self.copy is not None:
             self.copy.append(body)
-        await self._send(head + body)
+        waiting = self._link.write(head + body)
+        if waiting is not None:
+            await waiting
         self._link.response_ended(self)
 
     async def begin(self, status: int, headers: Headers) -> None:

@@ -84,7 +84,7 @@ class EmbeddedResponse:
         self.headers: Mapping[str, str] = {"content-type": kind}
         self._job = job
         self._first: Mapping[str, Any] | None = first
-        self._ended = False
+        self.over = False
         self._plain = plain
 
     async def read(self, due: float | None = None) -> bytes:
@@ -92,15 +92,15 @@ class EmbeddedResponse:
 
         Raises TransportError, or TimeoutError when nothing came by ``due`` on the loop's clock.
         """
-        if self._ended:
+        if self.over:
             return b""
         if self._plain:
-            self._ended = True
+            self.over = True
             return orjson.dumps(await self._whole(due))
         chunk = self._first or await self._job.next(first=False, due=due)
         self._first = None
         if chunk is None:
-            self._ended = True
+            self.over = True
             return b"data: [DONE]\n\n"
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 

@@ -46,15 +46,24 @@ class Pool:
         """The open connections, idle or not."""
         return frozenset(self._connector.standing)
 
+    def idle(self, target: Target) -> Connection | None:
+        """Takes the idle connection that was used last; None if there is none."""
+        idle = self._stand(target).idle
+        while idle:
+            connection, until = idle.pop()
+            if connection.reusable and self.loop.time() < until:
+                return connection
+            connection.close()
+        return None
+
     async def get(self, target: Target, due: float) -> Connection:
         """An idle connection, else a new one, or one that becomes free before that is made.
 
         Raises Unresolved, Unreachable, OutOfSockets, NoConnectionInTime, ClosedEarly, or
         ssl.SSLError.
         """
-        stand = self._stand(target)
-        while (connection := self._idle(stand)) is None:
-            connection = await self._waited(target, stand, due)
+        while (connection := self.idle(target)) is None:
+            connection = await self._waited(target, self._stand(target), due)
             if connection.reusable:
                 break
         return connection
@@ -90,15 +99,6 @@ class Pool:
         if found is None:
             found = self._stands[target.place] = _Stand()
         return found
-
-    def _idle(self, stand: _Stand) -> Connection | None:
-        """The idle connection that was used last, or None."""
-        while stand.idle:
-            connection, until = stand.idle.pop()
-            if connection.reusable and self.loop.time() < until:
-                return connection
-            connection.close()
-        return None
 
     async def _waited(self, target: Target, stand: _Stand, due: float) -> Connection:
         waiter: Waiter = self.loop.create_future()

@@ -57,6 +57,11 @@ class WireResponse(Protocol):
         """The headers."""
         ...
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left; where that cannot be told, an empty read tells."""
+        ...
+
     async def read(self, due: float | None = None) -> bytes:
         """The next bytes of the body, decompressed; empty only at its end.
 
@@ -76,10 +81,11 @@ async def read_all(response: WireResponse) -> bytes:
     """The whole body; ends the exchange. Raises what ``read`` raises."""
     parts = []
     try:
-        while part := await response.read():
+        while not response.over and (part := await response.read()):
             parts.append(part)
     finally:
-        await response.aclose(reuse=True)
+        if not response.over:
+            await response.aclose(reuse=True)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -72,7 +72,7 @@ class HttpTransport:
             name = target.name
             data = _written(request, target)
             due = min(now + timeouts.connect_s, deadlines.first_byte)
-            connection = await pool.get(target, due)
+            connection = pool.idle(target) or await pool.get(target, due)
             await connection.ask(data, deadlines.first_byte)
             return HttpResponse(connection, pool, target, deadlines)
         except UnknownEncoding as error:
@@ -123,6 +123,11 @@ class HttpResponse:
     def headers(self) -> Mapping[str, str]:
         """The headers, with names in lower case; of a name given twice the last one counts."""
         return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in self._head}
+
+    @property
+    def over(self) -> bool:
+        """As WireResponse.over."""
+        return self._connection is None and self._inflate is None
 
     async def read(self, due: float | None = None) -> bytes:
         """As WireResponse.read.

@@ -7,7 +7,7 @@ from turnout.runtime.budgets import read_budget
 from turnout.runtime.edge import failure
 from turnout.runtime.engine import Engine
 from turnout.runtime.ids import new_id
-from turnout.runtime.offload import offload_if_long
+from turnout.runtime.offload import is_long, offload_if_long
 from turnout.runtime.receipt import Receipt
 from turnout.runtime.replays import Claim, LocalReplays, Replays, replays_in
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal_body
@@ -32,6 +32,7 @@ __all__ = [
     "chunk_body",
     "completion",
     "failure",
+    "is_long",
     "new_id",
     "offload_if_long",
     "read_budget",

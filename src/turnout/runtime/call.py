@@ -27,7 +27,7 @@ from turnout.providers.settings import Refused, added, among, as_refused, withou
 from turnout.providers.spent import spent_for_s
 from turnout.providers.stated_cost import stated_pico_usd
 from turnout.runtime.backends import Backend
-from turnout.runtime.offload import offload_if_long
+from turnout.runtime.offload import is_long
 from turnout.runtime.receipt import cost
 
 FAILURES = (TransportError, InvalidRequest, TimeoutError)
@@ -174,9 +174,10 @@ class Call(Struct, kw_only=True):
         while True:
             request = self._request_to_send()
             encode = self.backend.codec.encode
-            wire = await offload_if_long(
-                request.body_bytes, encode, request, self.target, stream=stream
-            )
+            if is_long(request.body_bytes):
+                wire = await asyncio.to_thread(encode, request, self.target, stream=stream)
+            else:
+                wire = encode(request, self.target, stream=stream)
             self._wire = wire
             response = await self.backend.transport.send(wire, timeouts)
             if response.status == 200:
