@@ -45,6 +45,66 @@ def test_the_model_is_asked_again_without_them(dialect: str, family: str, *, str
         assert not {"temperature", "top_p"} & (first.keys() | second.keys())
 
 
+def effort_body(dialect: str, effort: str, model: str = "auto") -> dict[str, Any]:
+    """A question with an effort, as each dialect says it."""
+    if dialect == "responses":
+        return {"model": model, "input": FACT, "reasoning": {"effort": effort}}
+    said = {"reasoning_effort": effort}
+    if dialect == "messages":
+        said = {"output_config": {"effort": effort}, "thinking": {"type": "adaptive"}}
+    return chat(FACT, model=model, max_tokens=50, **said)
+
+
+def effort_in(told: dict[str, Any]) -> str | None:
+    """The effort that a provider was asked for."""
+    inner = told.get("reasoning") or told.get("output_config") or {}
+    return told.get("reasoning_effort") or inner.get("effort")
+
+
+EFFORT_NAMES = {
+    "chat": "reasoning_effort",
+    "messages": "output_config.effort",
+    "responses": "reasoning.effort",
+}
+
+
+@pytest.mark.parametrize("family", ["openai", "openai-responses"])
+@pytest.mark.parametrize("dialect", PATHS)
+def test_a_model_that_lacks_an_effort_is_asked_for_the_next(dialect: str, family: str) -> None:
+    """Which is told; later requests ask for it at once, and a model that has it is asked for it."""
+    with world(family=family, models={"fast": "acme/f-usual"}) as w:
+        for efforts in (["max", "xhigh", "high"], ["high"]):
+            sent = len(w.upstream.requests)
+            answer = w.post(PATHS[dialect], effort_body(dialect, "max"))
+            assert answer.status == 200, answer.body
+            assert answer.headers["x-turnout-left-out"] == EFFORT_NAMES[dialect]
+            assert [effort_in(told) for told in provider_bodies(w, sent)] == efforts
+        answer = w.post(PATHS[dialect], effort_body(dialect, "medium"))
+        assert "x-turnout-left-out" not in answer.headers
+        answer = w.post(PATHS[dialect], effort_body(dialect, "max", "coder"))
+        assert (answer.status, effort_in(provider_bodies(w)[-1])) == (200, "max")
+        assert "x-turnout-left-out" not in answer.headers
+
+
+@pytest.mark.parametrize("dialect", PATHS)
+def test_a_model_that_is_named_need_not_know_the_efforts_of_claudes(dialect: str) -> None:
+    """A caller of Messages gets the nearest; one who speaks the model's own words its error."""
+    with world(models={"fast": "acme/f-usual"}) as w:
+        answer = w.post(PATHS[dialect], effort_body(dialect, "max", "fast"))
+        assert answer.status == (200 if dialect == "messages" else 400)
+        assert effort_in(provider_bodies(w)[-1]) == ("high" if dialect == "messages" else "max")
+
+
+@pytest.mark.parametrize(("model", "effort"), [("claude-x-4-6", "high"), ("claude-x-4-7", "xhigh")])
+def test_a_claude_that_lacks_an_effort_gets_a_lower_one(model: str, effort: str) -> None:
+    """By its version, and the caller is told."""
+    with world(family="anthropic", models={"fast": model}) as w:
+        answer = w.post(PATHS["chat"], effort_body("chat", "xhigh"))
+        assert effort_in(provider_bodies(w)[-1]) == effort
+        told = "reasoning_effort" if effort == "high" else None
+        assert answer.headers.get("x-turnout-left-out") == told
+
+
 EPHEMERAL = {"cache_control": {"type": "ephemeral"}}
 MARKED = {"type": "text", "text": FACT, **EPHEMERAL}
 FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}

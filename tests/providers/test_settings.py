@@ -1,6 +1,7 @@
 """Which settings a refusal names, in the words of real providers."""
 
 import json
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -47,8 +48,20 @@ def openai(message: str, param: str | None = None) -> dict[str, object]:
           "loc": ["body", "prompt_cache_key"], "msg": "Extra inputs are not permitted"}]},
           "code": None}, "prompt_cache_key"),
         (openai("property 'top_k' is unsupported"), "top_k"),
+        # A word of an effort that the model lacks, as SGLang, Groq, xAI and Anthropic say it.
+        ({"object": "error", "message": "1 validation error: {'type': 'literal_error', 'loc': "
+          "('body', 'reasoning_effort'), 'msg': \"Input should be 'low', 'medium' or 'high'\"}",
+          "code": 400, "param": None}, "reasoning_effort"),
+        (openai("`reasoning_effort` must be one of `none` or `default`"), "reasoning_effort"),
+        ({"code": "400", "error": "Model m does not support parameter reasoningEffort."},
+         "reasoning_effort"),
+        ({"type": "error", "error": {"type": "invalid_request_error", "message":
+          "output_config.effort: Input should be 'low', 'medium', 'high' or 'max'"}},
+         "reasoning_effort"),
         # The caller's own mistakes, and what says what is asked.
         (openai("temperature is 3, must be at most 2", "temperature"), None),
+        (openai("seed: Input should be less than 9"), None),
+        (openai("Invalid value: 'x'. Supported values are: 'function'", "tools[0].type"), None),
         (openai("Unsupported parameter: 'tools'", "tools"), None),
         (openai("Unsupported: tools, with temperature 0", "tools"), None),
         (openai("Unsupported parameter: 'stop'", "stop"), None),
@@ -95,6 +108,26 @@ def test_a_word_that_is_not_known_says_nothing_of_others() -> None:
         ["reasoning_effort", "temperature"],
         ["temperature"],
     ]
+
+
+def test_an_effort_that_a_model_lacks_becomes_the_nearest() -> None:
+    """In every form, past others that it was found to lack; without one it is left out."""
+
+    def sent(effort: str, *lacks: str, **more: Any) -> Request:
+        request = Request(id="r", body={"messages": [], "reasoning_effort": effort}, **more)
+        return without(request, ["reasoning_effort"], {("reasoning_effort", one) for one in lacks})
+
+    assert sent("max", "max").body["reasoning_effort"] == "xhigh"
+    assert sent("max", "max", "xhigh").body["reasoning_effort"] == "high"
+    assert sent("minimal", "minimal").body["reasoning_effort"] == "low"
+    assert sent("max", "max").left_out == frozenset()
+    for gone in (sent("max", "max", "xhigh", "high"), sent("none", "none"), sent("odd", "odd")):
+        assert gone.body == {"messages": []}
+        assert gone.left_out == {"reasoning_effort"}
+    for dialect, field in (("messages", "output_config"), ("responses", "reasoning")):
+        native = {"input": "Hm?", field: {"effort": "xhigh", "format": 1}}
+        low = sent("xhigh", "xhigh", native=native, dialect=dialect)
+        assert low.native == {"input": "Hm?", field: {"effort": "high", "format": 1}}
 
 
 def test_what_a_codec_asks_for_by_itself_is_not_the_callers() -> None:

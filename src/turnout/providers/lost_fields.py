@@ -42,14 +42,16 @@ _RESPONSES_PARTS: Mapping[str, HandledFields] = {
 
 def lost_in_messages(request: Request, body: Body) -> Iterator[str]:
     """The fields of a chat body that ``body``, for Anthropic's Messages, leaves out."""
-    chat = request.body
+    chat, effort = request.body, request.body.get("reasoning_effort")
     yield from lost_fields(chat, _CHAT)
     yield from (n for n in _SAMPLING if is_set(n, chat.get(n)) and n not in body)
     if "thinking" not in body:
         if _asks_to_think(chat):
             yield "thinking"
-        if is_set("reasoning_effort", chat.get("reasoning_effort")):
+        if is_set("reasoning_effort", effort):
             yield "reasoning_effort"
+    elif effort == "xhigh" and (body.get("output_config") or {}).get("effort") == "high":
+        yield "reasoning_effort"
     named = chat.get("safety_identifier")
     if named and (body.get("metadata") or {}).get("user_id") != named:
         yield "safety_identifier"

@@ -2,7 +2,8 @@
 
 Models differ in what they take: newer ones of OpenAI and Anthropic refuse any temperature but the
 default, others an effort together with tools, and some every unknown field. This changes with each
-release, so it is read from their refusals and not from a list of models.
+release, so it is read from their refusals and not from a list of models. In place of an effort that
+a model lacks it is asked for the nearest that it has.
 Invariant: messages, tools, formats, caps and stops are never left out.
 This module does not know statuses or connections.
 """
@@ -14,27 +15,32 @@ from typing import Any
 from msgspec import structs
 
 from turnout.core import Request
+from turnout.core.effort import NEAREST
 from turnout.core.lost_fields import CACHE_MARK
 from turnout.providers.lost_fields import without_marks
 
+_EFFORT = "reasoning_effort"
 # The settings, each with the fields that are left out with it, in any API.
 _TUNING: Mapping[str, tuple[str, ...]] = {
     **{
         name: (name,)
         for name in (
             "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
-            "repetition_penalty", "seed", "verbosity", "reasoning_effort",
+            "repetition_penalty", "seed", "verbosity", _EFFORT,
             # For the provider's accounts and caches, not for the model.
             "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
             "prompt_cache_retention", "context_management", "include", "summary", CACHE_MARK,
         )
     },
-    "thinking": ("thinking", "reasoning_effort"),
+    "thinking": ("thinking", _EFFORT),
 }  # fmt: skip
 # Settings that the codec of Responses adds: thoughts to give back, and to show.
 _ADDED = frozenset({"include", "summary"})
 # Settings of which a model may take one value and refuse another.
-_WORDS = frozenset({"reasoning_effort", "verbosity", "service_tier"})
+_WORDS = frozenset({_EFFORT, "verbosity", "service_tier"})
+# How other APIs and errors call the effort, and in which fields the other APIs have it.
+_OWN_EFFORT = re.compile(r"\b(?:reasoning|output_config)\.effort\b|\breasoningeffort\b")
+_OWN_PLACES, _INNER = ("reasoning", "output_config"), "effort"
 # Names that also occur as common words in errors.
 _COMMON = frozenset({"user", "metadata", "store", *_ADDED})
 
@@ -50,6 +56,7 @@ _NOT_TAKEN = re.compile(
     r"|unrecogni[sz]ed|unknown|unexpected|extra (?:inputs|fields)|cannot both|may only be"
     r"|only the default|must be verified to"
 )
+_OTHER_WORDS = re.compile(r"must be one of|should be ['\"`]|invalid value")
 
 
 def refused_setting(message: str, param: str = "") -> str | None:
@@ -57,14 +64,12 @@ def refused_setting(message: str, param: str = "") -> str | None:
 
     ``param`` is the field that the provider blames, written in any form.
     """
-    # In Responses the effort is in ``reasoning``.
-    text, param = (
-        words.lower().replace("reasoning.effort", "reasoning_effort") for words in (message, param)
-    )
-    if not _NOT_TAKEN.search(text):
-        return None
+    text, param = (_OWN_EFFORT.sub(_EFFORT, words.lower()) for words in (message, param))
     found = _BLAMED.search(param) if param else _NAMED.search(text)
-    return found[1] if found else None
+    if found is None:
+        return None
+    refused = _NOT_TAKEN.search(text) or (found[1] in _WORDS and _OTHER_WORDS.search(text))
+    return found[1] if refused else None
 
 
 # A refused setting; with its value if only that value was refused.
@@ -91,14 +96,26 @@ def among(request: Request, refused: Collection[Refused]) -> list[str]:
 
 
 def added(request: Request, setting: str) -> bool:
-    """Whether a codec added this setting, so that the caller does not miss it."""
+    """Whether a codec added this setting, so that the caller does not miss it.
+
+    The efforts of Messages are those of Claudes: other models need not know them.
+    """
+    if setting == _EFFORT:
+        return request.dialect == "messages"
     if request.dialect == "responses":
         return setting == "include" and not _asked(request).get("include")
     return setting in _ADDED
 
 
-def without(request: Request, settings: Collection[str]) -> Request:
-    """The request without these settings, both in ``body`` and in ``native``."""
+def without(
+    request: Request, settings: Collection[str], refused: Collection[Refused] = ()
+) -> Request:
+    """The request without these settings, both in ``body`` and in ``native``.
+
+    An effort becomes the nearest one that is not ``refused``, if there is one.
+    """
+    if _EFFORT in settings and (effort := _nearest_effort(request, refused)) is not None:
+        request, settings = _with_effort(request, effort), {*settings} - {_EFFORT}
     fields = {field for name in settings for field in _TUNING[name]}
     native, body = request.native, _without(request.body, fields)
     if CACHE_MARK in settings:
@@ -109,6 +126,25 @@ def without(request: Request, settings: Collection[str]) -> Request:
         native=None if native is None else _without(native, fields),
         left_out=request.left_out.union(settings),
     )
+
+
+def _nearest_effort(request: Request, refused: Collection[Refused]) -> str | None:
+    effort = NEAREST.get(str(request.body.get(_EFFORT)))
+    while effort is not None and (_EFFORT, effort) in refused:
+        effort = NEAREST.get(effort)
+    return effort
+
+
+def _with_effort(request: Request, effort: str) -> Request:
+    native = request.native
+    if native is not None:
+        native = {
+            name: {**value, _INNER: effort}
+            if name in _OWN_PLACES and isinstance(value, Mapping) and _INNER in value
+            else value
+            for name, value in native.items()
+        }
+    return structs.replace(request, body={**request.body, _EFFORT: effort}, native=native)
 
 
 def _asked(request: Request) -> Mapping[str, Any]:

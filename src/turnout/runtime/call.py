@@ -196,7 +196,7 @@ class Call(Struct, kw_only=True):
         request, left, cap = self.request, self.left_out, self.request.max_output_tokens
         if cap and cap > (most := lowered_cap(cap, self.input_tokens, self.target.card)):
             request = with_cap(request, most)
-        return without(request, left) if left else request
+        return without(request, left, self._refused_settings) if left else request
 
     def _may_drop(self, setting: str | None, request: Request) -> bool:
         """Whether the call can be repeated without this setting, as all later ones will be made."""

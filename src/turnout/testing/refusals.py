@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
 
+from turnout.core.effort import USUAL
 from turnout.testing.script import Script
 
 _TEXTS = {
@@ -56,10 +57,20 @@ def unsupported_setting(script: Script, body: Mapping[str, Any]) -> dict[str, An
             text = f"Unsupported value: '{name}' does not support {body[name]} with this model."
             message = f"{text} Only the default (1) value is supported."
             return _invalid(message, name, "unsupported_value")
+    effort = _effort(body) if "usual" in script else None
+    if effort not in (None, *USUAL):
+        text = f"Input should be 'low', 'medium' or 'high', not {effort!r}"
+        return _invalid(text, "reasoning_effort", "literal_error")
     mark_path = _first_mark(body) if "unmarked" in script else None
     if mark_path is not None:
         return _invalid(f"Unknown parameter: '{mark_path}'.", mark_path, "unknown_parameter")
     return None
+
+
+def _effort(body: Mapping[str, Any]) -> Any:
+    """The effort, in any of the three APIs."""
+    inner = body.get("reasoning") or body.get("output_config") or {}
+    return body.get("reasoning_effort") or inner.get("effort")
 
 
 def _invalid(message: str, param: str, code: str) -> dict[str, Any]:

@@ -61,6 +61,7 @@ FLAGS = {
     "unsupported": "the error of a model that lacks what was asked",
     "picky": "refuses each temperature and top_p but 1",
     "unmarked": "refuses marks of caches (cache_control), as a field that it does not know",
+    "usual": "refuses each effort but low, medium and high",
     "unverified": "refuses to sum up thoughts, as for an account that is not verified",
     "echokey": "the error text repeats the Authorization header",
     "plainerror": 'the error as {"error": "text"}',

@@ -18,10 +18,10 @@ _LOST_IN_CHAT: dict[str, Callable[[Body], Iterable[str]]] = {
 
 def left_out(walk: Walk) -> Sequence[str]:
     """The fields that the model of the last call did not get, as the caller names them."""
-    if walk.call is None or not walk.call.translated:
-        return walk.left_out
-    names = (word_of(walk.request, name) for name in walk.left_out)
-    return sorted({*names, *lost_in_chat(walk.request)})
+    names = {word_of(walk.request, name) for name in walk.left_out}
+    if walk.call is not None and walk.call.translated:
+        names.update(lost_in_chat(walk.request))
+    return sorted(names)
 
 
 def lost_in_chat(request: Request) -> Iterable[str]:

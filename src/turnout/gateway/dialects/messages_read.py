@@ -20,8 +20,6 @@ from turnout.gateway.dialects.reading import mapping, objects, results_after_cal
 from turnout.gateway.dialects.tool_names import shortened
 
 SAME = ("temperature", "top_p", "top_k", CACHE_MARK)
-# The effort that most other providers do not have, and what they get in its place.
-_MOST, _USUAL_MOST = "max", "high"
 # Newer models take a system message anywhere in the conversation.
 _ROLES = ("user", "assistant", "system")
 # Blocks that become one text, and blocks with a source.
@@ -289,7 +287,7 @@ def _thinking(payload: Mapping[str, Any]) -> dict[str, Any]:
     thinking = mapping(payload.get("thinking"), "thinking")
     budget = thinking.get("budget_tokens")
     if effort := config.get("effort"):
-        found["reasoning_effort"] = _USUAL_MOST if effort == _MOST else effort
+        found["reasoning_effort"] = effort
     elif thinking.get("type") == "enabled" and isinstance(budget, int):
         found["reasoning_effort"] = effort_of(budget)
     wanted = mapping(config.get("format") or payload.get("output_format"), "output_config.format")
