@@ -11,7 +11,7 @@ from turnout.gateway.request_headers import CLASS_HEADERS
 
 def relevant_headers(headers: Mapping[bytes, bytes]) -> list[list[str]]:
     """The headers that a request's answer depends on, sorted."""
-    prefixes = (b"x-turnout-", b"anth")
+    prefixes = (b"x-turnout-", b"anthropic-")
     found = sorted(
         item for item in headers.items() if item[0].startswith(prefixes) or item[0] in CLASS_HEADERS
     )

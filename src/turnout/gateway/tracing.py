@@ -123,7 +123,7 @@ class Traces:
     @contextmanager
     def request(self, request: Request) -> Iterator[Traced]:
         """The span of a request; its context goes upstream in place of the caller's."""
-        from opentelemetry.trace import SpanKind, Status, StatusCode
+        from opentelemetry.trace import SpanKind, StatusCode
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         carrier = TraceContextTextMapPropagator()
@@ -144,7 +144,7 @@ class Traces:
             yield traced
         except BaseException as error:
             span.set_attribute("error.type", type(error).__name__)
-            span.set_status(Status(StatusCode.ERROR))
+            span.set_status(StatusCode.ERROR)
             raise
         else:
             if traced.walk is not None and not traced.walk.complete:
@@ -162,13 +162,13 @@ class Traces:
         thread.join(FLUSH_S)
 
     def _walk(self, span: "Span", walk: Walk, began_ns: int, operation: str, model: str) -> None:
-        from opentelemetry.trace import Status, StatusCode
+        from opentelemetry.trace import StatusCode
 
         # Names of spans are to be few: only a model that there is has a walk, however spelled.
         span.update_name(f"{operation} {model.casefold()}")
         span.set_attributes(_answer_attributes(walk))
         if not walk.complete:
-            span.set_status(Status(StatusCode.ERROR))
+            span.set_status(StatusCode.ERROR)
         starts = [o.began_s for o in walk.outcomes if o.began_s is not None and o.is_answer]
         decided_ns = int((min(starts) + _wall_clock_offset_s()) * 1e9) if starts else time.time_ns()
         decision = self._tracer.start_span(
@@ -181,7 +181,7 @@ class Traces:
 
     def _call(self, span: "Span", operation: str, outcome: Outcome) -> None:
         """The span of a call, within the request's."""
-        from opentelemetry.trace import SpanKind, Status, StatusCode
+        from opentelemetry.trace import SpanKind, StatusCode
 
         if outcome.began_s is None:
             return
@@ -194,7 +194,7 @@ class Traces:
             attributes=_call_attributes(outcome, operation),
         )
         if outcome.status == "failed":
-            call.set_status(Status(StatusCode.ERROR))
+            call.set_status(StatusCode.ERROR)
         call.end(end_time=start_ns + int(outcome.latency_ms * 1e6))
 
 

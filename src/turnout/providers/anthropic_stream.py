@@ -54,7 +54,7 @@ class AnthropicStreamDecoder(StreamDecoder):
             return self._stop(payload)
         if kind == "message_delta":
             return self._ending(payload)
-        return Chunk(deltas=self._deltas(payload), raw=payload)
+        return Chunk(deltas=self._deltas(kind, payload), raw=payload)
 
     def _stop(self, payload: dict[str, Any]) -> Chunk | Fault:
         if not self._stopped:
@@ -77,12 +77,12 @@ class AnthropicStreamDecoder(StreamDecoder):
         counted = any(usage.get("output_tokens") is not None for usage in ends)
         return anthropic_usage(*self._usage) if counted else None
 
-    def _deltas(self, payload: dict[str, Any]) -> tuple[Delta, ...]:
-        if payload.get("type") == "content_block_start":
+    def _deltas(self, kind: object, payload: dict[str, Any]) -> tuple[Delta, ...]:
+        if kind == "content_block_start":
             return self._block(an_index(payload["index"]), an_object(payload["content_block"]))
-        if payload.get("type") == "content_block_delta":
+        if kind == "content_block_delta":
             return self._piece(payload)
-        if self._cited and payload.get("type") == "content_block_stop":
+        if self._cited and kind == "content_block_stop":
             sources = sources_of(self._cited, self._block_start, self._text_length)
             self._cited = []
             return (Delta(sources=sources),) if sources else ()

@@ -1,7 +1,8 @@
 """The wire family of OpenAI's chat completions, which most providers speak.
 
 Invariant: pure; the caller's body is forwarded as it is, except for ``model``, ``stream``, the
-request for usage, and fields that the provider calls by another name.
+request for usage, ids of calls, other models' thoughts, and fields that the provider calls by
+another name. A body that was translated from another API is also adapted to the provider.
 Source: platform.openai.com/docs/api-reference/chat.
 This module does not know connections, clocks or prices.
 """
