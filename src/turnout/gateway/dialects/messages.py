@@ -15,11 +15,10 @@ from turnout.gateway.dialects.messages_stream import MessagesWriter
 from turnout.gateway.dialects.messages_words import (
     ending,
     error_body,
-    message_id,
+    message_body,
     shows_thoughts,
     stop_in,
     tool_input,
-    usage_body,
 )
 from turnout.gateway.dialects.protocol import About, Inbound
 from turnout.gateway.dialects.reading import inbound
@@ -42,22 +41,14 @@ class Messages:
             return orjson.dumps({**chunk.raw, "model": chunk.model or about.model})
         deltas = [delta for delta in chunk.deltas if delta.choice == 0]
         finish = next((d.finish_reason for d in reversed(deltas) if d.finish_reason), None)
-        return orjson.dumps(
-            {
-                "id": message_id(about),
-                "type": "message",
-                "role": "assistant",
-                "model": chunk.model or about.model,
-                "content": _content(deltas, about.inbound.native),
-                **ending(
-                    finish,
-                    "".join(delta.refusal for delta in deltas),
-                    called=any(delta.tool_calls for delta in deltas),
-                    stop=stop_in(chunk.raw, about.inbound.native),
-                ),
-                "usage": usage_body(chunk.usage),
-            }
+        end = ending(
+            finish,
+            "".join(delta.refusal for delta in deltas),
+            called=any(delta.tool_calls for delta in deltas),
+            stop=stop_in(chunk.raw, about.inbound.native),
         )
+        content = _content(deltas, about.inbound.native)
+        return orjson.dumps(message_body(about, chunk, content, end))
 
     def writer(self, about: About) -> MessagesWriter:
         """A writer of ``message_start`` … ``message_stop``."""

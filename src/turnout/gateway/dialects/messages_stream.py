@@ -15,7 +15,7 @@ from turnout.gateway.dialects.calls_in_turn import CallsInTurn, OutOfTurn
 from turnout.gateway.dialects.messages_words import (
     ending,
     error_body,
-    message_id,
+    message_body,
     shows_thoughts,
     stop_in,
     usage_body,
@@ -94,16 +94,7 @@ class MessagesWriter:
 
     def _start(self, chunk: Chunk) -> bytes:
         self._started = True
-        message: dict[str, Any] = {
-            "id": message_id(self._about),
-            "type": "message",
-            "role": "assistant",
-            "model": chunk.model or self._about.model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            "usage": usage_body(self._usage),
-        }
+        message = message_body(self._about, chunk, [], {"stop_reason": None, "stop_sequence": None})
         return sse.event("message_start", {"type": "message_start", "message": message})
 
     def _delta(self, delta: Delta) -> list[bytes]:

@@ -1,13 +1,14 @@
-"""The small parts of Anthropic's dialect: usage, errors, stop reasons, ids, tool inputs.
+"""The small parts of Anthropic's dialect: a message, usage, errors, stop reasons, tool inputs.
 
 This module does not know streams.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from turnout.core import Body, Usage
+from turnout.core import Body, Chunk, Usage
 from turnout.core.effort import THINKING
 from turnout.gateway.dialects.chat import first_choice
 from turnout.gateway.dialects.protocol import About
@@ -76,9 +77,19 @@ def shows_thoughts(native: Body | None) -> bool:
     return bool(body.get("tools")) or (body.get("thinking") or {}).get("type") in THINKING
 
 
-def message_id(about: About) -> str:
-    """The id of an answer that came without one."""
-    return f"msg_{about.decision.id.removeprefix('d_')}"
+def message_body(
+    about: About, chunk: Chunk, content: list[dict[str, Any]], end: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A message with this content; ``end`` are the fields that say why it ended."""
+    return {
+        "id": about.ident("msg"),
+        "type": "message",
+        "role": "assistant",
+        "model": chunk.model or about.model,
+        "content": content,
+        **end,
+        "usage": usage_body(chunk.usage),
+    }
 
 
 def error_body(problem: Problem) -> dict[str, Any]:

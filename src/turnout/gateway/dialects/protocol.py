@@ -37,6 +37,11 @@ class About(Struct, frozen=True, kw_only=True):
     created: int
     inbound: Inbound
 
+    def ident(self, prefix: str, place: int | None = None) -> str:
+        """An id made from the decision's; ``place`` makes the ids of items distinct."""
+        core = self.decision.id.removeprefix("d_")
+        return f"{prefix}_{core}" if place is None else f"{prefix}_{core}{place:02d}"
+
 
 class StreamWriter(Protocol):
     """Writes one streamed answer as server-sent events."""

@@ -36,12 +36,6 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def ident(about: About, prefix: str, place: int | None = None) -> str:
-    """An id made from the decision's; ``place`` makes the ids of items distinct."""
-    core = about.decision.id.removeprefix("d_")
-    return f"{prefix}_{core}" if place is None else f"{prefix}_{core}{place:02d}"
-
-
 def response_object(
     about: About, model: str, status: str, output: list[Item], usage: Usage | None
 ) -> dict[str, Any]:
@@ -52,7 +46,7 @@ def response_object(
         **dict.fromkeys(_ECHOED),
         **_DEFAULTS,
         **asked,
-        "id": ident(about, "resp"),
+        "id": about.ident("resp"),
         "object": "response",
         "created_at": about.created,
         "status": status,
@@ -108,7 +102,7 @@ def ended(finish_reason: str | None) -> tuple[str, dict[str, str] | None]:
 def message_item(about: About, place: int, status: str) -> Item:
     """An assistant message, still without content."""
     return {
-        "id": ident(about, "msg", place),
+        "id": about.ident("msg", place),
         "type": "message",
         "status": status,
         "role": "assistant",
@@ -136,7 +130,7 @@ def refusal_part(text: str) -> Item:
 
 def reasoning_item(about: About, place: int) -> Item:
     """A reasoning item, still without text."""
-    return {"id": ident(about, "rs", place), "type": "reasoning", "summary": []}
+    return {"id": about.ident("rs", place), "type": "reasoning", "summary": []}
 
 
 # Calls by type: the prefix of their ids, and the fields for what the model wrote, still empty.
@@ -152,7 +146,7 @@ def call_item(about: About, place: int, tool: Offered | None, call_id: str, name
     kind = tool.kind if tool else "function_call"
     prefix, empty = _CALLS[kind]
     item = {
-        "id": ident(about, prefix, place),
+        "id": about.ident(prefix, place),
         "type": kind,
         "status": "in_progress",
         **empty,
