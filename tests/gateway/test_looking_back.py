@@ -255,16 +255,19 @@ def test_metrics_tell_what_was_blocked_retried_refused_and_cools() -> None:
     assert 'turnout_refused_total{code="model_not_found"} 1.0' in text
 
 
-def test_what_a_decision_alone_costs_is_in_the_metrics(tmp_path: Path) -> None:
-    """A label is asked for and paid, though no model answers; the ledger has the same."""
+def test_what_a_decision_alone_costs_is_told(tmp_path: Path) -> None:
+    """A label is asked for and paid, though no model answers: metrics, record and ledger agree."""
     place = tmp_path / "ledger.db"
     labelled = {"classifier": {"kind": "llm", "model": "coder", "deadline_s": 20}}
     with world(ledger=str(place), **labelled) as w:
-        assert w.post("/v1/route", chat()).status == 200
+        ident = w.post("/v1/route", chat()).json()["id"]
+        record = w.get(f"/v1/decisions/{ident}").json()
         counted = w.get("/metrics").body.decode()
         ((paid,),) = store_at(place).fetch("SELECT sum(cost) FROM calls")
     line = 'turnout_cost_usd_total{model="acme/coder"} '
     assert float(counted.partition(line)[2].split()[0]) == pytest.approx(paid / 1e12)
+    assert record["cost_usd"] == pytest.approx(paid / 1e12)
+    assert [call["role"] for call in record["attempts"]] == ["classifier"]
 
 
 @pytest.mark.parametrize("ledger", [True, False], ids=["ledger", "memory"])

@@ -264,9 +264,7 @@ class Gateway:
         try:
             await answer(walk, dialect, inbound, out, engine.parts.config.timeouts.hold_s)
         finally:
-            self._recent.keep(
-                walk.request.tenant, walk.decision, walk.outcomes, walk.cost_pico_usd, walk.scans
-            )
+            self._recent.keep(walk.request.tenant, walk.decision, walk.outcomes, walk.scans)
             self._metrics.walk(walk)
             log.walk_ended(walk, engine.receipt)
         return walk

@@ -92,8 +92,8 @@ class OwnApi:
         request = arrival.request(
             dialect, await offload_if_long(arrival.body_bytes, dialect.read, payload)
         )
-        decision, _ = await arrival.engine.decide(request)
-        self._recent.keep(request.tenant, decision)
+        decision, label_calls = await arrival.engine.decide(request)
+        self._recent.keep(request.tenant, decision, label_calls)
         await send_json(out, {**decision.as_dict(), "explanation": decision.explain()})
 
     async def _decision(self, arrival: Arrival, out: Exchange) -> None:

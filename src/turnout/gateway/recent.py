@@ -9,12 +9,13 @@ from typing import Any
 
 from turnout.core import Decision, Outcome, Scan, usd
 from turnout.gateway.log import scan_fields
+from turnout.runtime.receipt import total
 
 # A new record takes the memory of the oldest, which is in no processor cache if there are many:
 # 2,000 cost 6 % of all CPU time.
 _MAX_DECISIONS = 250
 
-_Kept = tuple[str | None, Decision, tuple[Outcome, ...], int | None, tuple[Scan, ...]]
+_Kept = tuple[str | None, Decision, tuple[Outcome, ...], tuple[Scan, ...]]
 
 
 class Recent:
@@ -28,15 +29,11 @@ class Recent:
         self,
         tenant: str | None,
         decision: Decision,
-        outcomes: Sequence[Outcome] = (),
-        paid_pico_usd: int | None = None,
+        outcomes: Sequence[Outcome],
         scans: tuple[Scan, ...] = (),
     ) -> None:
-        """Remember a tenant's decision, and forget the oldest if there are too many.
-
-        ``paid_pico_usd`` is what all calls cost, None if that is unknown.
-        """
-        self._kept[decision.id] = (tenant, decision, tuple(outcomes), paid_pico_usd, scans)
+        """Remember a tenant's decision, and forget the oldest if there are too many."""
+        self._kept[decision.id] = (tenant, decision, tuple(outcomes), scans)
         while len(self._kept) > _MAX_DECISIONS:
             oldest, _ = self._kept.popitem(last=False)
             self._feedback.pop(oldest, None)
@@ -58,11 +55,11 @@ class Recent:
         found = self._find(decision_id, tenant)
         if found is None:
             return None
-        _, decision, outcomes, paid, scans = found
+        _, decision, outcomes, scans = found
         record = decision.as_dict()
         record["explanation"] = decision.explain()
         record["attempts"] = [_attempt(o) for o in outcomes]
-        record["cost_usd"] = usd(paid)
+        record["cost_usd"] = usd(total([o.cost_pico_usd for o in outcomes]))
         record["scans"] = [scan_fields(scan) for scan in scans]
         record["feedback"] = self._feedback.get(decision_id, [])
         return record

@@ -67,10 +67,17 @@ class Engine:
                 return await self._embedding.begin(request)
             read = await self._reader.read(request)
             await self.cohort.end_step()
-            return await self._admit(request, read)
+            chosen = self._decide(request, read)
+            request, decision = await admit(
+                request, chosen, lambda narrower: self._decide(narrower, read), self._parts.means
+            )
+            if not decision.routes and not decision.blocked:
+                await self._parts.means.recorder.settled(decision)
+                raise failure(decision, read.label_calls)
         except _UNDECIDED:
             await self._release_holds(request)
             raise
+        return self._walk_of(request, chosen, decision, read)
 
     async def decide(self, request: Request) -> tuple[Decision, tuple[Outcome, ...]]:
         """The decision on a request, with the calls made for it (for a label); no model answers.
@@ -245,16 +252,10 @@ class Engine:
             return {}
         return self._parts.means.health.latencies.expected_ms()
 
-    async def _admit(self, request: Request, read: ReadRequest) -> Walk:
-        """The walk of an admitted decision. Raises RouterError; calls made so far are recorded."""
-        recorder = self._parts.means.recorder
-        chosen = self._decide(request, read)
-        request, decision = await admit(
-            request, chosen, lambda narrower: self._decide(narrower, read), self._parts.means
-        )
-        if not decision.routes and not decision.blocked:
-            await recorder.settled(decision)
-            raise failure(decision, read.label_calls)
+    def _walk_of(
+        self, request: Request, chosen: Decision, decision: Decision, read: ReadRequest
+    ) -> Walk:
+        """The walk of an admitted decision; ``chosen`` is what it was before budgets counted."""
         unfit = chosen.model if request.constraints.drafts else "verdicts on drafts"
         return self._walk(
             request=request,
