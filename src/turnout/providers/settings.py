@@ -38,9 +38,9 @@ _TUNING: Mapping[str, tuple[str, ...]] = {
 _ADDED = frozenset({"include", "summary"})
 # Settings of which a model may take one value and refuse another.
 _WORDS = frozenset({_EFFORT, "verbosity", "service_tier"})
-# How other APIs and errors call the effort, and in which fields the other APIs have it.
+# How errors and other APIs call the effort, and in which of their fields these APIs have it.
 _OWN_EFFORT = re.compile(r"\b(?:reasoning|output_config)\.effort\b|\breasoningeffort\b")
-_OWN_PLACES, _INNER = ("reasoning", "output_config"), "effort"
+_EFFORT_PLACES = ("reasoning", "output_config")
 # Names that also occur as common words in errors.
 _COMMON = frozenset({"user", "metadata", "store", *_ADDED})
 
@@ -139,8 +139,8 @@ def _with_effort(request: Request, effort: str) -> Request:
     native = request.native
     if native is not None:
         native = {
-            name: {**value, _INNER: effort}
-            if name in _OWN_PLACES and isinstance(value, Mapping) and _INNER in value
+            name: {**value, "effort": effort}
+            if name in _EFFORT_PLACES and isinstance(value, Mapping) and "effort" in value
             else value
             for name, value in native.items()
         }
