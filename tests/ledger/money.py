@@ -109,7 +109,7 @@ def label_call(decision: Decision, usage: Usage) -> Outcome:
                    model="acme/small")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ReportedRequest:
     """One request as it was told to a ledger."""
 
@@ -123,11 +123,9 @@ def bounds_up_to(pico_usd: int | None) -> dict[str, Bound]:
     return {"large": Bound(pico_usd, 0)}
 
 
-async def report_request(
-    ledger: Ledger, reported: ReportedRequest, ceiling: int | None = USD
-) -> None:
+async def report_request(ledger: Ledger, reported: ReportedRequest) -> None:
     """Tell the ledger a whole request, as the runtime would."""
-    await ledger.decided(reported.request, reported.decision, bounds_up_to(ceiling))
+    await ledger.decided(reported.request, reported.decision, bounds_up_to(USD))
     for one in reported.outcomes:
         await ledger.attempted(one)
     await ledger.settled(reported.decision)
@@ -140,9 +138,7 @@ def traffic(count: int, start: int = 0) -> Iterator[ReportedRequest]:
         intent = ("code", "chat", "poetry")[number % 3]
         unsafe = 0.9 if number % 11 == 10 else 0.01
         decision = decided(request, intent, tokens=50 + number % 200, unsafe=unsafe)
-        yield ReportedRequest(
-            request=request, decision=decision, outcomes=tuple(_calls(decision, number))
-        )
+        yield ReportedRequest(request, decision, tuple(_calls(decision, number)))
 
 
 def _calls(decision: Decision, number: int) -> Sequence[Outcome]:

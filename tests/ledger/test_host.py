@@ -130,12 +130,7 @@ async def test_a_wrong_secret_writes_nothing(tmp_path: Path) -> None:
     owner, host = _owner(tmp_path)
     guest = _guest(tmp_path, b"another")
     with pytest.raises(LedgerError):
-        await report_request(
-            guest,
-            ReportedRequest(
-                request=make_request(1), decision=decided(make_request(1)), outcomes=()
-            ),
-        )
+        await report_request(guest, ReportedRequest(make_request(1), decided(make_request(1)), ()))
     host.close()
     await asyncio.to_thread(owner.close)
 

@@ -54,9 +54,7 @@ async def test_settled_means_written(make_store: MakeStore) -> None:
     decision = decided(request)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         answer = outcome(decision, Usage(input=100, output=10))
-        await report_request(
-            ledger, ReportedRequest(request=request, decision=decision, outcomes=(answer,))
-        )
+        await report_request(ledger, ReportedRequest(request, decision, (answer,)))
         (line,) = latest_requests(make_store())
         # 100 tokens at $10 and 10 tokens at $30 a million.
         assert (line.state, line.cost_pico_usd) == ("settled", 1_000_000_000 + 300_000_000)
@@ -86,9 +84,7 @@ async def test_a_cache_that_lasts_an_hour_is_billed_as_one(make_store: MakeStore
     decision = decided(request)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         answer = outcome(decision, Usage(cache_write=100, output=10, hour_cache=True))
-        await report_request(
-            ledger, ReportedRequest(request=request, decision=decision, outcomes=(answer,))
-        )
+        await report_request(ledger, ReportedRequest(request, decision, (answer,)))
         (line,) = latest_requests(make_store())
         # 100 tokens at twice $10 and 10 tokens at $30 a million.
         assert line.cost_pico_usd == 2_000_000_000 + 300_000_000
@@ -103,12 +99,7 @@ async def test_tools_that_are_paid_by_the_call_make_the_cost_unknown(
         for number, used in enumerate((Usage(input=100, unpriced=True), Usage(unpriced=True))):
             decision = decided(make_request(number))
             answer = outcome(decision, used)
-            await report_request(
-                ledger,
-                ReportedRequest(
-                    request=make_request(number), decision=decision, outcomes=(answer,)
-                ),
-            )
+            await report_request(ledger, ReportedRequest(make_request(number), decision, (answer,)))
         assert [line.cost_pico_usd for line in latest_requests(make_store())] == [None, None]
         assert verify(make_store()) == []
 
@@ -135,21 +126,14 @@ async def test_what_is_beside_text_is_billed_where_it_has_a_price(make_store: Ma
         for number, (used, _) in enumerate(uses):
             decision = decided(make_request(number))
             answer = outcome(decision, used)
-            await report_request(
-                ledger,
-                ReportedRequest(
-                    request=make_request(number), decision=decision, outcomes=(answer,)
-                ),
-            )
+            await report_request(ledger, ReportedRequest(make_request(number), decision, (answer,)))
         costs = [line.cost_pico_usd for line in latest_requests(make_store())]
         assert sorted(map(str, costs)) == sorted(str(cost) for _, cost in uses)
         assert verify(make_store()) == []
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         decision = decided(make_request(9))
         answer = outcome(decision, Usage(input=100, searches=1))
-        await report_request(
-            ledger, ReportedRequest(request=make_request(9), decision=decision, outcomes=(answer,))
-        )
+        await report_request(ledger, ReportedRequest(make_request(9), decision, (answer,)))
         assert latest_requests(make_store())[0].cost_pico_usd is None
         assert verify(make_store()) == []
 
@@ -164,9 +148,7 @@ async def test_every_call_is_a_row(make_store: MakeStore) -> None:
         outcome(decision, Usage(input=100, output=10), route=1),
     )
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        await report_request(
-            ledger, ReportedRequest(request=request, decision=decision, outcomes=calls)
-        )
+        await report_request(ledger, ReportedRequest(request, decision, calls))
     found = request_details(make_store(), request.id)
     assert [c["role"] for c in found["calls"]] == ["classifier", "primary", "fallback"]
     assert [c["cost"] for c in found["calls"]] == [84 * 10**6, 40 * 10**7, 120 * 10**6]
@@ -311,9 +293,7 @@ async def test_another_served_model_is_billed_at_its_own_price(make_store: MakeS
     decision = decided(request)
     served = outcome(decision, Usage(input=100, output=10), model="acme/mid")
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        await report_request(
-            ledger, ReportedRequest(request=request, decision=decision, outcomes=(served,))
-        )
+        await report_request(ledger, ReportedRequest(request, decision, (served,)))
     found = request_details(make_store(), decision.id)
     assert found["cost_pico_usd"] == 100 * 3_000_000 + 10 * 6_000_000
     assert found["events"][0]["kind"] == "served_model"
@@ -326,9 +306,7 @@ async def test_an_unknown_price_is_unknown_and_never_zero(make_store: MakeStore)
     decision = decided(request)
     served = outcome(decision, Usage(input=100, output=10), model="other/unheard-of")
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        await report_request(
-            ledger, ReportedRequest(request=request, decision=decision, outcomes=(served,))
-        )
+        await report_request(ledger, ReportedRequest(request, decision, (served,)))
     found = request_details(make_store(), decision.id)
     assert found["cost_pico_usd"] is None
     assert found["calls"][0]["cost"] is None
@@ -341,9 +319,7 @@ async def test_a_dated_release_is_the_same_model(make_store: MakeStore) -> None:
     decision = decided(request)
     served = outcome(decision, Usage(input=100, output=10), model="acme/Large-2026-01-01")
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        await report_request(
-            ledger, ReportedRequest(request=request, decision=decision, outcomes=(served,))
-        )
+        await report_request(ledger, ReportedRequest(request, decision, (served,)))
     found = request_details(make_store(), decision.id)
     assert (found["events"], found["cost_pico_usd"]) == ([], 1_300_000_000)
 
@@ -386,9 +362,7 @@ async def test_a_request_is_found_by_whatever_id_it_came_with(tmp_path: Path) ->
         for ident in ("mine", "r_0123456789abcdef01234567", "x" * 300):
             request = structs.replace(make_request(1), id=ident)
             decision = decided(request)
-            await report_request(
-                ledger, ReportedRequest(request=request, decision=decision, outcomes=())
-            )
+            await report_request(ledger, ReportedRequest(request, decision, ()))
             assert find_id(store, ident) == find_id(store, decision.id) == decision.id
         with pytest.raises(InvalidRequest, match="'other' is not in the ledger"):
             find_id(store, "other")

@@ -134,10 +134,7 @@ async def test_feedback_in_a_ledger(tmp_path: Path) -> None:
         for number in range(400):
             decision = _decision(number, _SPLIT)
             calls = (outcome(decision, Usage(input=9, output=9)),)
-            await report_request(
-                ledger,
-                ReportedRequest(request=make_request(number), decision=decision, outcomes=calls),
-            )
+            await report_request(ledger, ReportedRequest(make_request(number), decision, calls))
             if number % 2:
                 value = liked[str(decision.deployment)]
                 for source, part in (("user", value), ("judge", 0.0)):

@@ -70,7 +70,7 @@ def _answered(intent: str = "code", usage: Usage | None = None, **more: object) 
     request = make_request(7)
     decision = decided(request, intent)
     calls = (outcome(decision, usage or Usage(input=120, output=24), **more),)
-    return ReportedRequest(request=request, decision=decision, outcomes=calls)
+    return ReportedRequest(request, decision, calls)
 
 
 def test_the_rules_of_then_decide_as_then(make_store: MakeStore) -> None:
@@ -153,9 +153,7 @@ def test_a_model_that_is_gone_is_refused_to_those_who_named_it(tmp_path: Path) -
     named = decide(
         request, decided(request).features, decided(request).prediction, Snapshot(), rules()
     )
-    reported = ReportedRequest(
-        request=request, decision=named, outcomes=(outcome(named, Usage(input=9, output=9)),)
-    )
+    reported = ReportedRequest(request, named, (outcome(named, Usage(input=9, output=9)),))
     fewer = Catalog(deployments={"small": CATALOG.deployments["small"]})
     other = replace(rules(), catalog=fewer, policy=IntentMap(routes={}, default="small"))
     _record(SqliteStore(tmp_path / "l"), [reported])
@@ -219,14 +217,14 @@ def test_a_draft_is_compared_with_a_draft_alone(tmp_path: Path) -> None:
     assert (drafted.routes[0].deployment, drafted.routes[0].role) == ("mid", "draft")
     used = Usage(input=100, output=24)
     calls = (outcome(drafted, used),)
-    reported = ReportedRequest(request=request, decision=drafted, outcomes=calls)
+    reported = ReportedRequest(request, drafted, calls)
     cost = (100 * 3 + 24 * 6) * 10**6
     assert _one(tmp_path / "1", drafting, reported) == ("acme/mid", 1, cost, cost)
     plain = replace(rules(), policy=IntentMap(routes={}, default="mid"))
     assert _one(tmp_path / "2", plain, reported) == ("acme/mid", 1, cost, cost)
     chosen = decide(request, seen.features, seen.prediction, Snapshot(), plain)
     calls = (outcome(chosen, used),)
-    answered = ReportedRequest(request=request, decision=chosen, outcomes=calls)
+    answered = ReportedRequest(request, chosen, calls)
     assert _one(tmp_path / "3", drafting, answered)[:2] == ("acme/mid", 0)
 
 
@@ -248,7 +246,7 @@ def test_a_fallback_that_answered_keeps_its_own_cost(tmp_path: Path) -> None:
         failed(decision, Usage(input=50, estimated=True)),
         outcome(decision, used, route=fallback),
     )
-    reported = ReportedRequest(request=request, decision=decision, outcomes=calls)
+    reported = ReportedRequest(request, decision, calls)
     labels, cost = (80 + 2 * 2) * 10**6, (100 * 3 + 20 * 6) * 10**6
     found = _one(tmp_path / "l", replace(rules(), policy=_MID_FOR_CODE), reported)
     assert found == ("acme/mid", 1, labels + 50 * 10 * 10**6 + cost, labels + cost)
@@ -277,7 +275,7 @@ def test_embeddings_are_left_out(tmp_path: Path) -> None:
         vectors = structs.replace(one, prediction=prediction)
         _record(
             SqliteStore(tmp_path / place),
-            [ReportedRequest(request=request, decision=vectors, outcomes=())],
+            [ReportedRequest(request, vectors, ())],
         )
         assert _compared(SqliteStore(tmp_path / place), rules()).total.requests == count
 

@@ -108,9 +108,7 @@ async def test_extra_calls_make_the_saving_smaller(tmp_path: Path) -> None:
     decision = decided(request)
     calls = (label_call(decision, Usage(input=80, output=2)), outcome(decision, Usage(input=9)))
     with Ledger(_store(tmp_path), catalog=CATALOG) as ledger:
-        await report_request(
-            ledger, ReportedRequest(request=request, decision=decision, outcomes=calls)
-        )
+        await report_request(ledger, ReportedRequest(request, decision, calls))
     strongest = savings(_store(tmp_path)).total.strongest
     assert strongest is not None
     assert strongest.saved_pico_usd == -84 * 10**6
@@ -133,8 +131,8 @@ async def test_a_session_that_moved_loses_its_cache_and_a_twin_does_not(tmp_path
     to_large, to_small = decided(first, "code"), decided(second, "chat")
     used = Usage(input=100, output=0)
     reported = [
-        ReportedRequest(request=first, decision=to_large, outcomes=(outcome(to_large, used),)),
-        ReportedRequest(request=second, decision=to_small, outcomes=(outcome(to_small, used),)),
+        ReportedRequest(first, to_large, (outcome(to_large, used),)),
+        ReportedRequest(second, to_small, (outcome(to_small, used),)),
     ]
     with Ledger(_store(tmp_path), catalog=CATALOG) as ledger:
         for one in reported:
@@ -161,9 +159,7 @@ async def test_an_unknown_price_is_left_out_of_both_sides(tmp_path: Path) -> Non
     decision = decided(request)
     served = outcome(decision, Usage(input=100, output=10), model="other/unheard-of")
     with Ledger(_store(tmp_path), catalog=CATALOG) as ledger:
-        await report_request(
-            ledger, ReportedRequest(request=request, decision=decision, outcomes=(served,))
-        )
+        await report_request(ledger, ReportedRequest(request, decision, (served,)))
     strongest = savings(_store(tmp_path)).total.strongest
     assert strongest is not None
     assert (strongest.unknown, strongest.requests, strongest.cost_pico_usd) == (1, 0, 0)
@@ -215,7 +211,7 @@ def _plain_request(number: int, intent: str) -> ReportedRequest:
     request = make_request(number)
     decision = decided(request, intent)
     used = Usage(input=100, output=10)
-    return ReportedRequest(request=request, decision=decision, outcomes=(outcome(decision, used),))
+    return ReportedRequest(request, decision, (outcome(decision, used),))
 
 
 def _store(folder: Path) -> SqliteStore:
