@@ -113,9 +113,9 @@ def _tables(data: Path, *names: str) -> list[OutcomeTable]:
     return [read_table(data / name) for name in names]
 
 
-def _pair_apgr(table: OutcomeTable, success: Floats, pair: Sequence[str] = PAIR) -> Figures:
-    weak, strong = (table.models.index(model) for model in pair)
-    return _apgr(table, success[:, strong] - success[:, weak], pair)
+def _pair_apgr(table: OutcomeTable, success: Floats) -> Figures:
+    weak, strong = (table.models.index(model) for model in PAIR)
+    return _apgr(table, success[:, strong] - success[:, weak])
 
 
 def _apgr(
@@ -134,10 +134,10 @@ def _apgr(
     return {"value": metrics.apgr(v, w, s), "low": low, "high": high}
 
 
-def _within_quintiles(table: OutcomeTable, strength: Floats, pair: Sequence[str] = PAIR) -> Figures:
+def _within_quintiles(table: OutcomeTable, strength: Floats) -> Figures:
     """APGR in each fifth of the prompts by length, shortest first, without length's effect."""
     place = np.argsort(np.argsort(_prompt_lengths(table), kind="stable")) * 5 // len(table.prompts)
-    return {str(q): _apgr(table, strength, pair, place == q)["value"] for q in range(5)}
+    return {str(q): _apgr(table, strength, rows=place == q)["value"] for q in range(5)}
 
 
 def labelled(data: Path) -> Figures:

@@ -29,19 +29,19 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def picked_probes(bundle: Path, capfd: pytest.CaptureFixture[str], count: int = 60) -> Path:
+def picked_probes(bundle: Path, capfd: pytest.CaptureFixture[str]) -> Path:
     """Probes for the coder, picked by the command and filled in from the world."""
     rows = prompts(240)
     source, target = bundle.parent / "prompts.jsonl", bundle.parent / "probes.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     picked = run(
         capfd, "probe", "coder", "--bundle", str(bundle), "--prompts", str(source), "--count",
-        str(count), "--out", str(target),
+        "60", "--out", str(target),
     )  # fmt: skip
     assert picked.code == 0
     truth = dict(zip([row["id"] for row in rows], score(rows)[:, 1].tolist(), strict=True))
     probes = [json.loads(line) for line in target.read_text().splitlines()]
-    assert len({probe["id"] for probe in probes}) == count
+    assert len({probe["id"] for probe in probes}) == 60
     done = [{**probe, "score": truth[probe["id"]]} for probe in probes]
     target.write_text("".join(json.dumps(row) + "\n" for row in done))
     return target

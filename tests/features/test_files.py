@@ -30,12 +30,12 @@ def part(pdf: bytes) -> dict[str, Any]:
     return {"type": "file", "file": {"filename": "a.pdf", "file_data": data}}
 
 
-def held(*parts: dict[str, Any], model: Any = MODEL) -> tuple[int, int]:
+def held(*parts: dict[str, Any]) -> tuple[int, int]:
     """The prompt's tokens as they count, and as they are held without an answer's."""
     body = {"messages": [{"role": "user", "content": list(parts)}], "max_tokens": 1}
     request = Request(id="r", body=body)
     features = extract(request, ["o200k_base"])
-    most: Bound = bound(request, features, model)
+    most: Bound = bound(request, features, MODEL)
     return features.input_tokens["o200k_base"], most.tokens - 1
 
 

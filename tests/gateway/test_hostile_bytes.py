@@ -45,9 +45,9 @@ class Place:
         link.close()
         return found
 
-    def raw(self, parts: Iterable[bytes], *, patience_s: float = 15.0) -> bytes:
+    def raw(self, parts: Iterable[bytes]) -> bytes:
         """Everything that comes back until the gateway closes or is silent for a second."""
-        with socket.create_connection(("127.0.0.1", self.served.port), patience_s) as link:
+        with socket.create_connection(("127.0.0.1", self.served.port), 15.0) as link:
             try:
                 for part in parts:
                     link.sendall(part)

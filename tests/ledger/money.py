@@ -94,10 +94,10 @@ def outcome(decision: Decision, usage: Usage, *, route: int = 0, **more: Any) ->
 _NOTHING = Usage()
 
 
-def failed(decision: Decision, usage: Usage = _NOTHING, *, route: int = 0) -> Outcome:
+def failed(decision: Decision, usage: Usage = _NOTHING) -> Outcome:
     """A call that failed before anything was released."""
     fault = Fault(kind="unavailable", detail="503", status=503)
-    return outcome(decision, usage, route=route, status="failed", model=None, error=fault)
+    return outcome(decision, usage, status="failed", model=None, error=fault)
 
 
 def label_call(decision: Decision, usage: Usage) -> Outcome:

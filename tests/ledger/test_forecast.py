@@ -19,12 +19,12 @@ def _forecast_at(store: SqliteStore, now: datetime) -> Forecast | None:
     return forecast(store, int(now.timestamp() * 1000))
 
 
-def _hourly_ledger(path: Path, first: datetime, last: datetime, each: int = 1000) -> SqliteStore:
-    """A ledger with ``each`` pico-dollars spent in every hour from first to before last."""
+def _hourly_ledger(path: Path, first: datetime, last: datetime) -> SqliteStore:
+    """A ledger with 1000 pico-dollars spent in every hour from first to before last."""
     store = SqliteStore(path)
     store.open()
     hours = range(int(first.timestamp()) // 3600, int(last.timestamp()) // 3600)
-    sums = [each if name == "cost" else 0 for name in HOURLY]
+    sums = [1000 if name == "cost" else 0 for name in HOURLY]
     marks = ", ".join(f"${place + 1}" for place in range(3 + len(HOURLY)))
     sql = f"INSERT INTO hourly VALUES ({marks})"  # noqa: S608 -- a constant
     store.commit((), lambda _: [(sql, [(hour, "a", "m", *sums) for hour in hours])])

@@ -66,9 +66,9 @@ def _one(place: Path, other: Rulebook, reported: ReportedRequest) -> tuple[objec
     return move.now, move.compared, move.then_pico_usd, move.now_pico_usd
 
 
-def _answered(intent: str = "code", usage: Usage | None = None, **more: object) -> ReportedRequest:
+def _answered(usage: Usage | None = None, **more: object) -> ReportedRequest:
     request = make_request(7)
-    decision = decided(request, intent)
+    decision = decided(request)
     calls = (outcome(decision, usage or Usage(input=120, output=24), **more),)
     return ReportedRequest(request, decision, calls)
 

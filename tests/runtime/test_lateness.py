@@ -8,12 +8,10 @@ from turnout.runtime.lateness import Lateness
 RULES = HealthRules(failures=3, cooldown_s=5, longest_s=12)
 
 
-def late(
-    watched: Lateness, clock: Clock, role: Role = "verifier", *, deadline_s: float = 1
-) -> None:
+def late(watched: Lateness, clock: Clock, role: Role = "verifier") -> None:
     """One question that is given up at its deadline."""
-    asked_s = watched.asked(role, "judge", deadline_s)
-    clock.now += deadline_s
+    asked_s = watched.asked(role, "judge", 1)
+    clock.now += 1
     watched.was_late(role, "judge", asked_s)
 
 

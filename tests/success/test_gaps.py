@@ -22,9 +22,9 @@ from turnout.training.inner_folds import random_folds
 from turnout.training.success import train
 
 
-def gaps(share: float = 0.4, count: int = 240) -> np.ndarray:
+def gaps(share: float = 0.4) -> np.ndarray:
     """The world's scores, of which a share is missing anywhere."""
-    found = score(prompts(count))
+    found = score(prompts(240))
     found[np.random.default_rng(5).random(found.shape) < share] = np.nan
     return found
 

@@ -34,9 +34,9 @@ def prompts(count: int, seed: int = 0, first: int = 0) -> list[dict[str, object]
     return rows
 
 
-def score(rows: list[dict[str, object]], seed: int = 1) -> np.ndarray:
+def score(rows: list[dict[str, object]]) -> np.ndarray:
     """Everyone names well; sums need the large model."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(1)
     chance = np.array([[0.2, 0.5, 0.9] if r["task"] == "sums" else [0.9, 0.6, 0.9] for r in rows])
     return (random.random(chance.shape) < chance).astype(np.float32)
 
