@@ -23,6 +23,7 @@ from tests.waiting import soon, soon_here
 from turnout.core import Bound, Budget, BudgetExceeded, LedgerError, Usage
 from turnout.ledger import Ledger, all_requests, store_at, verify
 from turnout.ledger.charges import Limits
+from turnout.ledger.directory import NO_CHANGE
 from turnout.ledger.host import LedgerHost
 
 SECRET = b"a secret of this test"
@@ -123,6 +124,35 @@ async def test_without_its_owner_nothing_is_promised_and_nothing_is_lost(tmp_pat
     await asyncio.to_thread(guest.close)
     host.close()
     await asyncio.to_thread(owner.close)
+
+
+class _LosesItsOwner:
+    """An entry whose connection is closed by another thread while it is packed."""
+
+    def __init__(self, guest: Ledger, host: LedgerHost) -> None:
+        self._guest, self._host = guest, host
+
+    def __reduce__(self) -> tuple[type[int], tuple[()]]:
+        self._host.close()
+        assert soon(lambda: self._guest._writer._host is None)
+        return int, ()
+
+
+def test_a_guest_whose_owner_ends_while_it_sends_goes_on_with_the_next(tmp_path: Path) -> None:
+    """The entry fails, and the thread that sends lives."""
+    owner, host = _owner(tmp_path)
+    guest = _guest(tmp_path).start()
+    ticket = guest._inbox.submit(_LosesItsOwner(guest, host))  # type: ignore[arg-type]
+    assert soon(lambda: ticket.is_resolved)
+    with pytest.raises(LedgerError, match="owner does not answer"):
+        ticket.wait()
+    host = LedgerHost(owner, str(tmp_path / "socket"), SECRET)
+    done = guest._inbox.submit(NO_CHANGE)
+    assert soon(lambda: done.is_resolved)
+    done.wait()
+    guest.close()
+    host.close()
+    owner.close()
 
 
 async def test_a_wrong_secret_writes_nothing(tmp_path: Path) -> None:

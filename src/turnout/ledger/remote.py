@@ -18,7 +18,8 @@ from turnout.ledger.inbox import Inbox
 from turnout.ledger.ticket import Ticket, resolve_all
 
 RETRY_S = 0.2
-DISCONNECTED = (EOFError, OSError, AuthenticationError)
+# TypeError: another thread closed the connection between the check and the system call.
+DISCONNECTED = (EOFError, OSError, AuthenticationError, TypeError)
 
 
 class RemoteWriter:
@@ -101,7 +102,7 @@ class RemoteWriter:
                     elif ticket is not None:
                         self._resolve(ticket, error)
                 resolve_all(written)
-        except (*DISCONNECTED, TypeError):
+        except DISCONNECTED:
             self._disconnect(host)
 
     def _disconnect(self, host: Connection) -> None:
