@@ -61,6 +61,7 @@ MORSE = dict(
 _BRAILLE = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀", "abcdefghijklmnopqrstuvwxyz ", strict=True))
 _CELLS = re.compile("[\u2801-\u283f]{2,}")
 _SAMPLE = 600
+_LONGER_EVERYDAY = frozenset(word for word in EVERYDAY if len(word) > 1)
 
 
 def words_share(text: str) -> float:
@@ -76,7 +77,15 @@ def _everyday_share(beginning: str) -> float:
 
 def is_readable(text: str) -> bool:
     """Whether the text makes sense without decoding."""
-    return words_share(text) > _READABLE_SHARE
+    return _is_readable(text[:_SAMPLE])
+
+
+@lru_cache(64)  # as above
+def _is_readable(beginning: str) -> bool:
+    words = words_of(beginning)
+    # Most texts have so many different ones that repeated ones need not be counted.
+    different = len(_LONGER_EVERYDAY.intersection(words))
+    return different > _READABLE_SHARE * len(words) or words_share(beginning) > _READABLE_SHARE
 
 
 def from_base64(text: str) -> str | None:
@@ -232,10 +241,9 @@ _LIKELIHOODS = np.array([[_LETTER_LOG[letter] for letter in target] for target i
 
 def _is_clearer(reading: str, text: str) -> bool:
     """Whether the reading makes sense and the text does not."""
-    before = words_share(text)
-    return before <= _READABLE_SHARE and words_share(reading) > max(
-        _CLEAR_SHARE, before + _CLEARER_BY
-    )
+    if is_readable(text):
+        return False
+    return words_share(reading) > max(_CLEAR_SHARE, words_share(text) + _CLEARER_BY)
 
 
 def _has_letters(word: str) -> bool:

@@ -50,6 +50,8 @@ _VOTE_OF = {
     word: sum(_VOTE_PARTS // len(names) << _VOTE_BITS * _NAMES.index(name) for name in names)
     for word, names in _LANGUAGES_OF.items()
 }
+_ENGLISH = frozenset(_COMMON["en"].split())
+_NOT_ENGLISH = _VOTE_OF.keys() - _ENGLISH
 _READ_CHARACTERS = 600
 
 
@@ -75,8 +77,10 @@ def _by_script(text: str) -> str:
 
 
 def _by_words(text: str) -> str:
-    votes = sum(map(_VOTE_OF.get, words_of(text), repeat(0)))
-    if not votes:
-        return ""
+    words = words_of(text)
+    # Where all votes are for English, others have no more, and it comes first.
+    if _NOT_ENGLISH.isdisjoint(words):
+        return "" if _ENGLISH.isdisjoint(words) else "en"
+    votes = sum(map(_VOTE_OF.get, words, repeat(0)))
     each = _FIELDS.unpack(votes.to_bytes(_FIELDS.size, "little"))
     return _NAMES[each.index(max(each))]

@@ -20,8 +20,8 @@ _KEPT = 64
 # So many signs of another script are more than a name.
 _WORDED = 8
 _WORD = re.compile(r"[^\W\d_]+")
-# In a text of ASCII everything but letters becomes a space: a third of the time of the expression.
-_LETTERS = str.maketrans({chr(c): chr(c).lower() if chr(c).isalpha() else " " for c in range(128)})
+# In a text of ASCII everything but letters becomes a space, which is faster than the expression.
+_LETTERS = bytes(ord(chr(c).lower() if chr(c).isalpha() else " ") for c in range(128)).ljust(256)
 
 _ENDS = str.maketrans(dict.fromkeys(".,;:!?'\"()", ""))
 
@@ -29,8 +29,9 @@ _ENDS = str.maketrans(dict.fromkeys(".,;:!?'\"()", ""))
 @lru_cache(_KEPT)
 def words_of(text: str) -> tuple[str, ...]:
     """The runs of letters in ``text``, in lower case and in order; for beginnings of texts."""
-    found = text.translate(_LETTERS).split() if text.isascii() else _WORD.findall(text.lower())
-    return tuple(found)
+    if text.isascii():
+        return tuple(text.encode().translate(_LETTERS).decode().split())
+    return tuple(_WORD.findall(text.lower()))
 
 
 def worded_lines(texts: Iterable[str], least: int = 4) -> str | None:
