@@ -16,6 +16,7 @@ TEXTS = [
     "<unk><unk> a<unk>😀😀",
     "😀😀 𝒳 é e\u0301 ﬁ",
     "x" * 300,
+    "\u2581 is how a space is marked, and\u2581 \u2581\u2581 so on",
 ]
 
 

@@ -39,15 +39,15 @@ class PieceTokenizer:
         plain = folded(text)
         if not plain:
             return []
-        marked = SPACE + plain.replace(" ", SPACE)
         self._texts += 1
         if self._compiled is None and self._texts > _TEXTS_IN_PYTHON:
             self.compile()
         # Read first: another thread may build the compiled splitter and then remove this one.
         slow = self._python_splitter
         if self._compiled is None and slow is not None:
-            return slow.split(marked)
-        encoded: list[int] = self._compiled.encode(marked)
+            return slow.split(SPACE + plain.replace(" ", SPACE))
+        # It marks the spaces itself, but only at the beginning if there is one.
+        encoded: list[int] = self._compiled.encode(" " + plain)
         return encoded
 
     def compile(self) -> None:
@@ -111,4 +111,6 @@ def folded(text: str) -> str:
     """The text in compatibility form (NFKC) with every run of white space as one space."""
     if not text.isascii():
         text = _LONE.sub("\ufffd", unicodedata.normalize("NFKC", text))
+    if text.isprintable() and "  " not in text:
+        return text.strip(" ")
     return " ".join(text.split())
