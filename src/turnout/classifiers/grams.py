@@ -6,6 +6,7 @@ A text becomes a set of rows of a table; what the table says about a row is lear
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from turnout.core.arrays import Rows
 PIECES = 128_010
 BUCKETS = 2**17
 ROWS = PIECES + BUCKETS
+# The bits of a row's number.
+_ROW_BITS = 18
 # Words whose rows are remembered: the same ones come again and again.
 _KEPT = 2**12
 _LEFT, _RIGHT = 1_000_003, 7_919
@@ -23,8 +26,7 @@ _LEFT, _RIGHT = 1_000_003, 7_919
 def grams(ids: Sequence[int], text: str) -> Rows:
     """Distinct rows of a text: its pieces, their pairs, and fragments of words without pieces."""
     pieces = np.array([BEGIN, *ids, END], dtype=np.int64)
-    pairs = (pieces[:-1] * _LEFT + pieces[1:] * _RIGHT) % BUCKETS + PIECES
-    rows = [pieces, pairs]
+    rows = [pieces, _pairs(pieces)]
     if UNKNOWN in ids:
         rows.append(_fragments(folded(text)))
     return _distinct(np.concatenate(rows))
@@ -37,18 +39,31 @@ def concatenated(found: Sequence[Rows]) -> tuple[Rows, Rows]:
 
 def grams_of(ids: Sequence[Sequence[int]], texts: Sequence[str]) -> tuple[Rows, Rows]:
     """As ``grams`` for many texts: their rows one after another, and where each text's begin."""
-    pieces = np.array([piece for of in ids for piece in (BEGIN, *of, END)], dtype=np.int64)
-    owner = np.repeat(np.arange(len(ids)), np.array([len(of) + 2 for of in ids], dtype=np.int64))
-    inside = np.flatnonzero(owner[1:] == owner[:-1])
-    pairs = (pieces[inside] * _LEFT + pieces[inside + 1] * _RIGHT) % BUCKETS + PIECES
-    rows, owners = [pieces, pairs], [owner, owner[inside]]
-    for i, (of, text) in enumerate(zip(ids, texts, strict=True)):
-        if UNKNOWN in of:
-            rows.append(_fragments(folded(text)))
-            owners.append(np.full(len(rows[-1]), i))
-    # One sort for all: a text's rows lie together, as its number is the larger part of the key.
-    keys = _distinct(np.concatenate(owners) * ROWS + np.concatenate(rows))
-    return keys % ROWS, np.searchsorted(keys, np.arange(len(ids)) * ROWS)
+    pieces = np.fromiter(chain.from_iterable((BEGIN, *of, END) for of in ids), dtype=np.int64)
+    places = np.arange(len(ids))
+    owner = np.repeat(places, [len(of) + 2 for of in ids])
+    inside = owner[1:] == owner[:-1]
+    # One sort for all: a text's rows lie together, as its place is the larger part of the key.
+    above = owner << _ROW_BITS
+    unknown = {*owner[pieces == UNKNOWN].tolist()}
+    keys = [
+        pieces | above,
+        (_pairs(pieces) | above[1:])[inside],
+        *(_fragments(folded(texts[place])) | place << _ROW_BITS for place in unknown),
+    ]
+    rows = _distinct(np.concatenate(keys))
+    starts = np.searchsorted(rows, places << _ROW_BITS)
+    rows &= (1 << _ROW_BITS) - 1
+    return rows, starts
+
+
+def _pairs(pieces: Rows) -> Rows:
+    """A row for each piece and the next."""
+    pairs: Rows = pieces[:-1] * _LEFT
+    pairs += pieces[1:] * _RIGHT
+    pairs &= BUCKETS - 1
+    pairs += PIECES
+    return pairs
 
 
 def _distinct(rows: Rows) -> Rows:
