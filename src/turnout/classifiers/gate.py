@@ -29,9 +29,12 @@ class Gate:
     unsafe: float
     certain: float
 
+    def safety_odds(self, quick: Floats) -> Floats:
+        """The log-odds of harm and of injection, by the first stage's own output."""
+        found: Floats = quick[..., HARM:] + np.array((self.harm, self.injection), np.float32)
+        return found
+
     def unsafe_odds(self, quick: Floats) -> Floats:
-        """The larger of the two safety log-odds, for each row of the first stage's own output."""
-        found: Floats = np.maximum(
-            quick[:, HARM] + self.harm, quick[:, INJECTION] + self.injection, dtype=np.float32
-        )
+        """The larger of these, for each row of the first stage's own output."""
+        found: Floats = self.safety_odds(quick).max(axis=1)
         return found

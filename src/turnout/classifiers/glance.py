@@ -8,18 +8,15 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
-import numpy as np
-
 from turnout.classifiers.aside_filter import AsideFilter
 from turnout.classifiers.asides import Unsure
 from turnout.classifiers.first import BATCH, FEW, FirstStage
-from turnout.classifiers.gate import HARM, INJECTION, Gate
+from turnout.classifiers.gate import Gate
 from turnout.classifiers.language import language_of
 from turnout.classifiers.openings import IntentShares, Openings
 from turnout.classifiers.views import is_plain
 from turnout.classifiers.window import lone_prompt
 from turnout.core import Message, Prediction, Ref
-from turnout.core.arrays import Floats
 
 _share = itemgetter(1)
 
@@ -55,18 +52,18 @@ class Glance:
     def settled_prediction(
         self,
         quick_intents: IntentShares,
-        harm_odds: np.float32,
-        injection_odds: np.float32,
+        safety_odds: Sequence[float],
         text: str,
         margin: float = 0.0,
     ) -> Prediction | None:
         """The prediction from these scores if the gate lets it stand, else None.
 
-        A block needs ``margin`` more log-odds than the gate says.
+        ``safety_odds`` are those of harm and of injection. A block needs ``margin`` more than the
+        gate says.
         """
         gate = self._gate
         certain = gate.certain + margin
-        harm, injection = float(harm_odds + gate.harm), float(injection_odds + gate.injection)
+        harm, injection = safety_odds
         unsafe = max(harm, injection)
         if gate.unsafe < unsafe < certain:
             return None
@@ -90,8 +87,13 @@ class Glance:
         if len(texts) <= FEW:
             for text in texts:
                 rows = self._first.rows(text)
+                quick, known = self._first.read_one(rows)
                 yield self._plain_prediction(
-                    text, *self._first.read_one(rows), asides.aside_evidence(rows)
+                    text,
+                    quick.tolist(),
+                    self._gate.safety_odds(quick).tolist(),
+                    known,
+                    asides.aside_evidence(rows),
                 )
             return
         for i in range(0, len(texts), BATCH):
@@ -102,25 +104,32 @@ class Glance:
             yield from map(
                 self._plain_prediction,
                 part,
-                read.quick,
+                read.quick.tolist(),
+                self._gate.safety_odds(read.quick).tolist(),
                 read.known.tolist(),
                 aside_evidence.tolist(),
             )
 
     def _plain_prediction(
-        self, text: str, quick: Floats, known: float, aside_evidence: float
+        self,
+        text: str,
+        quick: Sequence[float],
+        safety_odds: Sequence[float],
+        known: float,
+        aside_evidence: float,
     ) -> Prediction | None:
         """The prediction for one plain prompt, None if the first stage is unsure."""
-        request, turn_odds = text, quick
+        request = text
         if aside_evidence > self._aside_filter.asides.alarm:
             try:
                 request = self._aside_filter.without_asides(text)
             except Unsure:
                 return None
             if request is not text:
-                turn_odds, known = self._first.read_one(self._first.rows(request))
+                of_request, known = self._first.read_one(self._first.rows(request))
+                quick = of_request.tolist()
         if known < self._gate.known:
             return None
         return self.settled_prediction(
-            self._openings.quick_intents(turn_odds, request), quick[HARM], quick[INJECTION], request
+            self._openings.quick_intents(quick, request), safety_odds, request
         )

@@ -200,7 +200,7 @@ class LocalClassifier:
             contexts=contexts,
             context_logits=read.logits[_positions(contexts, place)],
             turn_logits=read.logits[of_turns],
-            quick_intents=self._openings.quick_intents(read.quick[of_turns[0]], turns[0])
+            quick_intents=self._openings.quick_intents(read.quick[of_turns[0]].tolist(), turns[0])
             if first_may_decide
             else None,
             chunks=chunks,
@@ -234,12 +234,12 @@ class LocalClassifier:
             return Prediction(classifier=self.ref)
         if reading.quick_intents is None:
             return None
-        worst = reading.chunk_quick.max(axis=0)
         # The worst of many stretches looks so much worse by chance. Disguised text is there twice,
         # as it came and decoded.
         margin = math.log(max(reading.whole_chunks / 2, 1.0))
+        worst = self._gate.safety_odds(reading.chunk_quick).max(axis=0)
         return self._glance.settled_prediction(
-            reading.quick_intents, worst[HARM], worst[INJECTION], reading.turns[0], margin
+            reading.quick_intents, worst.tolist(), reading.turns[0], margin
         )
 
     def _second_verdict(
