@@ -92,8 +92,8 @@ class Prediction(Struct, frozen=True, kw_only=True):
 
         A score that is no number counts as 1.
         """
-        known = [score for score in (self.harm, self.injection) if score is not None]
-        return max([1.0 if isnan(score) else score for score in known], default=None)
+        scores = (self.harm, self.injection)
+        return max([1.0 if isnan(s) else s for s in scores if s is not None], default=None)
 
     @property
     def intent(self) -> str | None:

@@ -31,8 +31,7 @@ class IntentMap:
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """The intent's deployment first, then its fallbacks."""
         target, reason = self._target(situation)
-        by_name = {c.deployment: c for c in candidates}
-        kept = [by_name[name] for name in self._order(target, candidates) if name in by_name]
+        kept = self._kept(target, candidates)
         if kept and kept[0].deployment != target:
             reason = f"{reason}, which cannot take it: first fallback"
         return in_order(kept, (reason, f"fallback of {target}"))
@@ -45,8 +44,15 @@ class IntentMap:
             return self.default, f"{situation.intent} is not mapped → default {self.default}"
         return target, f"{situation.intent} → {target}"
 
-    def _order(self, target: str, candidates: Sequence[Candidate]) -> dict[str, None]:
+    def _kept(self, target: str, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates that may be tried, in order."""
         listed = self.fallbacks.get(target)
-        if listed is None:
-            listed = (self.default, *[c.deployment for c in sorted(candidates, key=cost_of)])
-        return dict.fromkeys((target, *listed))
+        if listed is not None:
+            by_name = {c.deployment: c for c in candidates}
+            return [by_name[name] for name in dict.fromkeys((target, *listed)) if name in by_name]
+
+        def place(candidate: Candidate) -> tuple[bool, bool, float]:
+            name = candidate.deployment
+            return name != target, name != self.default, cost_of(candidate)
+
+        return sorted(candidates, key=place)

@@ -78,10 +78,14 @@ def in_order(
     candidates: Sequence[Candidate], reasons: Sequence[str] = ("", "fallback")
 ) -> list[Score]:
     """Scores in the given order: the first has propensity 1, the rest are its fallbacks."""
-    last = len(reasons) - 1
     return [
-        Score(c.deployment, 1.0 / (1 + place), 0.0 if place else 1.0, reasons[min(place, last)])
-        for place, c in enumerate(candidates)
+        Score(
+            candidate.deployment,
+            1.0 / (1 + place),
+            0.0 if place else 1.0,
+            reasons[place] if place < len(reasons) else reasons[-1],
+        )
+        for place, candidate in enumerate(candidates)
     ]
 
 
