@@ -20,7 +20,9 @@ ROWS = PIECES + BUCKETS
 _ROW_BITS = 18
 # Words whose rows are remembered: the same ones come again and again.
 _KEPT = 2**12
-_LEFT, _RIGHT = 1_000_003, 7_919
+# As arrays, since for a short text it takes as long to convert a number as to calculate with it.
+_LEFT, _RIGHT = np.array(1_000_003), np.array(7_919)
+_LAST_BUCKET, _FIRST_PAIR = np.array(BUCKETS - 1), np.array(PIECES)
 
 
 def grams(ids: Sequence[int], text: str) -> Rows:
@@ -59,11 +61,8 @@ def grams_of(ids: Sequence[Sequence[int]], texts: Sequence[str]) -> tuple[Rows, 
 
 def _pairs(pieces: Rows) -> Rows:
     """A row for each piece and the next."""
-    pairs: Rows = pieces[:-1] * _LEFT
-    pairs += pieces[1:] * _RIGHT
-    pairs &= BUCKETS - 1
-    pairs += PIECES
-    return pairs
+    rows: Rows = ((pieces[:-1] * _LEFT + pieces[1:] * _RIGHT) & _LAST_BUCKET) + _FIRST_PAIR
+    return rows
 
 
 def _distinct(rows: Rows) -> Rows:
