@@ -151,7 +151,7 @@ class Deployment:
 
         None where nobody knows it.
         """
-        unknown = features.paid_by_call or self.unlisted_field(features)
+        unknown = features.paid_by_call or (features.unlisted and self.unlisted_field(features))
         price = None if unknown else self.price
         hears = "audio" in features.modalities
         if price is not None and (hears or features.wants_audio):

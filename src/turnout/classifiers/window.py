@@ -82,11 +82,11 @@ def _instructions_and_rest(messages: Sequence[Message]) -> tuple[dict[str, None]
 
 def lone_prompt(messages: Sequence[Message]) -> str | None:
     """The text of a conversation that is one short prompt and nothing else, else None."""
-    if len(messages) != 1 or messages[0].keys() != {"role", "content"}:
+    if len(messages) != 1 or len(messages[0]) != 2:
         return None
-    text = messages[0]["content"]
+    role, text = messages[0].get("role"), messages[0].get("content")
     is_short = isinstance(text, str) and len(text) <= HEAD + TAIL
-    return text if is_short and messages[0]["role"] == "user" else None
+    return text if is_short and role == "user" else None
 
 
 def clipped(text: str) -> str:

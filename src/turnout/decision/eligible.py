@@ -62,7 +62,7 @@ def _check_lists(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
 def _check_window(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
     prompt, window = facts.prompt, deployment.card.context_window
     reserve = facts.cap or facts.answer
-    if prompt + min(facts.answer, reserve) <= window:
+    if prompt + reserve <= window or prompt + min(facts.answer, reserve) <= window:
         return None
     # In Anthropic's words and numbers, which its clients read to shorten the conversation.
     if prompt >= window:
