@@ -6,6 +6,7 @@ This module does not know which intents there are.
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,6 +58,8 @@ _MAX_KEPT = 1.0
 _SURE_ASIDE = 2.0
 # The least characters of a request.
 _MIN_CHARACTERS = 5
+_ENOUGH_LETTERS = re.compile(rf"(?:[\W_]*+[^\W_]){{{_MIN_CHARACTERS}}}")
+_NO_PLACES = np.zeros(0, dtype=np.intp)
 
 
 class Unsure(Exception):
@@ -192,10 +195,15 @@ class Asides:
 
     def _undecided(self, parts: Sequence[str], call_off_scores: Floats) -> Rows:
         """Places of the clauses whose embedding decides whether they call something off."""
-        brief = np.array([len(part) <= BRIEF_CHARACTERS for part in parts])
-        return np.flatnonzero(
-            brief & (call_off_scores > _DOUBTFUL) & (self.call_off_head is not None)
-        )
+        if self.call_off_head is None:
+            return _NO_PLACES
+        odds = call_off_scores.tolist()
+        found = [
+            i
+            for i, part in enumerate(parts)
+            if odds[i] > _DOUBTFUL and len(part) <= BRIEF_CHARACTERS
+        ]
+        return np.array(found, dtype=np.intp) if found else _NO_PLACES
 
 
 def _without_sure_asides(
@@ -266,7 +274,7 @@ def _with_enough_letters(
 ) -> tuple[int, int]:
     """The run, widened by the likelier neighbour until it has enough letters for a request."""
     start, end = run
-    while sum(map(str.isalnum, "".join(parts[start:end]))) < _MIN_CHARACTERS:
+    while not _ENOUGH_LETTERS.match("".join(parts[start:end])):
         before = scores[start - 1] if start else math.inf
         after = scores[end] if end < len(parts) else math.inf
         if before == after == math.inf:

@@ -17,8 +17,6 @@ from turnout.classifiers.heads import Table
 from turnout.classifiers.pieces import PieceTokenizer
 from turnout.core.arrays import Floats, Rows
 
-# So many texts are read faster one by one.
-FEW = 6
 # So many texts are read at once, or a long prompt's would take gigabytes and keep other threads
 # waiting while they are laid out.
 BATCH = 256
@@ -59,8 +57,8 @@ class FirstStage:
 
     def rows_of(self, texts: Sequence[str]) -> tuple[Rows, Rows]:
         """The rows of all texts, and where each text's begin."""
-        if len(texts) <= FEW:
-            return concatenated([self.rows(text) for text in texts])
+        if len(texts) == 1:
+            return concatenated([self.rows(texts[0])])
         lowered = [text.lower() for text in texts]
         return grams_of([self.tokenizer.ids(text) for text in lowered], lowered)
 

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from turnout.classifiers.aside_filter import AsideFilter
 from turnout.classifiers.asides import Unsure
-from turnout.classifiers.first import BATCH, FEW, FirstStage
+from turnout.classifiers.first import BATCH, FirstStage
 from turnout.classifiers.gate import Gate
 from turnout.classifiers.language import language_of
 from turnout.classifiers.openings import IntentShares, Openings
@@ -19,6 +19,8 @@ from turnout.classifiers.window import lone_prompt
 from turnout.core import Message, Prediction, Ref
 
 _share = itemgetter(1)
+# Up to so many prompts are read one by one.
+_FEW = 6
 
 
 class Glance:
@@ -84,7 +86,7 @@ class Glance:
     def _plain_predictions(self, texts: Sequence[str]) -> Iterator[Prediction | None]:
         """What the first stage is sure of, in the order of ``texts``; for few, one by one."""
         asides = self._aside_filter.asides
-        if len(texts) <= FEW:
+        if len(texts) <= _FEW:
             for text in texts:
                 rows = self._first.rows(text)
                 quick, known = self._first.read_one(rows)

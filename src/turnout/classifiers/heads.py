@@ -55,7 +55,7 @@ class Table:
     def known_shares(self, rows: Rows, starts: Rows) -> Floats:
         """The share of each text's rows that training saw."""
         seen = np.add.reduceat(self.rarity.take(rows) > 0.0, starts, dtype=np.float32)
-        seen /= np.diff(starts, append=len(rows))
+        seen /= np.concatenate([starts[1:], [len(rows)]]) - starts
         return seen
 
     def outputs(self, rows: Rows) -> Floats:

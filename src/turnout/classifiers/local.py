@@ -188,11 +188,11 @@ class LocalClassifier:
         of_turns = _positions(turns, place)
         of_chunks = np.array(_positions(chunks, place), dtype=np.intp)
         logits, quick = read.logits[of_chunks], read.quick[of_chunks]
-        instruction_places = _instruction_places(parts, view, cuts)
         for odds in (logits, quick):
             odds[len(parts) :, HARM:] -= _MARGIN
-            # Orders are what instructions are made of, and those of an application are its own.
-            odds[instruction_places, INJECTION] -= _MARGIN[INJECTION]
+            if view.instructions:
+                # Orders are what instructions are made of, and those of an application are its own.
+                odds[_instruction_places(parts, view, cuts), INJECTION] -= _MARGIN[INJECTION]
         known = float(read.known[of_turns[-1]]) if turns else 0.0
         first_may_decide = len(turns) == 1 and self._custom is None and known >= self._gate.known
         return Reading(
