@@ -14,7 +14,6 @@ from turnout.gateway.request_headers import is_trace
 from turnout.runtime import Walk
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
-_IN_ASCII = str.maketrans({"→": "->", "≥": ">="})
 _LONGEST = 256
 _LONGEST_LIST = 1024
 
@@ -68,8 +67,10 @@ def left_out_header(walk: Walk) -> Headers:
 
 def printable(word: str, longest: int = _LONGEST) -> bytes:
     """A header's value: a provider may call its model anything, line breaks included."""
+    if not word.isascii():
+        word = word.replace("→", "->").replace("≥", ">=")
     if not (word.isascii() and word.isprintable()):
-        word = _NOT_PRINTABLE.sub("?", word.translate(_IN_ASCII))
+        word = _NOT_PRINTABLE.sub("?", word)
     return word[:longest].encode()
 
 
