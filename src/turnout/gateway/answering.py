@@ -58,10 +58,13 @@ class _Answering(Struct, kw_only=True):
             return
         if chunk.usage is None:
             chunk = structs.replace(chunk, usage=self._usage())
+        cohort = self.walk.means.cohort
         body = self.dialect.whole(chunk, self._about())
+        await cohort.end_step()
         headers = [JSON, *self._decision_headers(final=True)]
-        await self.walk.means.cohort.end_step()
+        await cohort.end_step()
         await self.out.whole(200, headers, body)
+        await cohort.end_step()
 
     async def stream(self) -> None:
         early = self.dialect.writer(self._about())

@@ -193,6 +193,7 @@ class Gateway:
             if isinstance(caller, Problem):
                 raise Refused(caller)  # noqa: TRY301 -- refused as everything else is
             arrival.caller = caller
+            await arrival.engine.cohort.end_step()
             if HEADER in arrival.headers:
                 handler = self._idempotency.wrap(handler, dialect)
             await handler(arrival, out)
@@ -244,6 +245,7 @@ class Gateway:
             if arrival.follows:
                 inbound = structs.replace(inbound, follows=arrival.follows)
             request = arrival.request(dialect, inbound)
+            await engine.cohort.end_step()
             if self._traces is None:
                 walk = await self._answer(engine, dialect, inbound, Traced(request), out)
             else:

@@ -27,6 +27,7 @@ from turnout.providers.settings import Refused, added, among, as_refused, withou
 from turnout.providers.spent import spent_for_s
 from turnout.providers.stated_cost import stated_pico_usd
 from turnout.runtime.backends import Backend
+from turnout.runtime.cohort import Cohort
 from turnout.runtime.offload import is_long
 from turnout.runtime.receipt import cost
 
@@ -50,6 +51,7 @@ class Call(Struct, kw_only=True):
     backend: Backend
     catalog: Catalog
     timeouts: Timeouts
+    cohort: Cohort
     input_tokens: int
     exact: bool = False
     unlisted: bool = False
@@ -98,6 +100,7 @@ class Call(Struct, kw_only=True):
         with self:
             answer = await self._fetch()
             self._note_chunks((answer,))
+        await self.cohort.end_step()
         return answer
 
     async def stream(self) -> AsyncGenerator[Sequence[Chunk], None]:
@@ -179,6 +182,9 @@ class Call(Struct, kw_only=True):
             else:
                 wire = encode(request, self.target, stream=stream)
             self._wire = wire
+            self._unbilled = True  # for a caller who leaves before anything is sent
+            await self.cohort.end_step()
+            self._unbilled = False
             response = await self.backend.transport.send(wire, timeouts)
             if response.status == 200:
                 self._spent_s = spent_for_s(response.headers, time())

@@ -68,6 +68,7 @@ class Engine:
             read = await self._reader.read(request)
             await self.cohort.end_step()
             chosen = self._decide(request, read)
+            await self.cohort.end_step()
             request, decision = await admit(
                 request, chosen, lambda narrower: self._decide(narrower, read), self._parts.means
             )

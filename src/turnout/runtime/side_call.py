@@ -51,6 +51,7 @@ def side_call(
         target=deployment,
         backend=means.backends.of(deployment),
         timeouts=means.timeouts,
+        cohort=means.cohort,
         catalog=means.rules.catalog,
         input_tokens=input_tokens(extract(request, {deployment.card.tokenizer}), deployment),
     )

@@ -76,6 +76,7 @@ class Walk(Struct, kw_only=True):
                 finally:
                     outcome = await self._record(call)
                 if answer is not None:
+                    await self.means.cohort.end_step()
                     return answer
                 attempt = _advance(plan, self._within_budget(outcome))
         finally:
@@ -134,6 +135,7 @@ class Walk(Struct, kw_only=True):
             target=target,
             backend=self.means.backends.of(target),
             timeouts=self.means.timeouts,
+            cohort=self.means.cohort,
             catalog=self.means.rules.catalog,
             input_tokens=input_tokens(self.decision.features, deployment),
             exact=is_pinned(self.request, self.means.rules),
