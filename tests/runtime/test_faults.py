@@ -5,9 +5,9 @@ import contextlib
 
 import pytest
 
-from tests.runtime.world import CODE, MODELS, replied, router
+from tests.runtime.world import CODE, FACT, MODELS, replied, router
 from turnout import AllRoutesFailed, ProviderError
-from turnout.core import BadResponse, RequestError
+from turnout.core import BadResponse, Request, RequestError
 from turnout.testing import FaultyUpstream
 
 FALLS_OVER = [
@@ -154,6 +154,26 @@ async def test_leaving_a_stream_frees_its_connection() -> None:
     assert upstream.invoice[0].peer_closed_after is not None
     assert outcome.status == "cancelled"
     assert outcome.usage.estimated
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["before it is sent", "after its answer"])
+async def test_who_leaves_between_two_steps_pays_what_was_used(*, answered: bool) -> None:
+    """Others are under way, so that a request waits for them: a call that was not sent is free."""
+    request = Request(id="r", body={"messages": [{"role": "user", "content": FACT}]})
+    async with FaultyUpstream() as upstream, router(upstream) as r:
+        with r.cohort, r.cohort:
+            walk = await r.begin(request)
+            leaving = asyncio.create_task(walk.whole())
+            while not (walk.outcomes if answered else walk.call):  # noqa: ASYNC110 -- turns are meant
+                await asyncio.sleep(0)
+            leaving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+    (outcome,) = walk.outcomes
+    assert outcome.status == ("ok" if answered else "cancelled")
+    assert len(upstream.invoice) == answered
+    assert outcome.usage.is_empty is not answered
+    assert bool(outcome.cost_pico_usd) is answered
 
 
 async def test_a_cancelled_call_leaves_the_router_usable() -> None:
