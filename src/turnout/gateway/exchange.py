@@ -137,9 +137,7 @@ class Exchange:
             body = b""
         if self.copy is not None:
             self.copy.append(body)
-        waiting = self._link.write(head + body)
-        if waiting is not None:
-            await waiting
+        await self._send(head + body)
         self._link.response_ended(self)
 
     async def begin(self, status: int, headers: Headers) -> None:

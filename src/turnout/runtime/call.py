@@ -65,7 +65,7 @@ class Call(Struct, kw_only=True):
     _texts: list[str] = field(default_factory=list)
     _released: bool = False
     _hosted: set[str] = field(default_factory=set)  # what ran, or was made, beside text
-    _unbilled: bool = False  # whether the provider refused the call, or was never reached
+    _unbilled: bool = True  # whether nothing was sent yet, or the provider refused it
     _wire: WireRequest | None = None  # the latest request that was sent
     _spent_s: float | None = None  # for how long the rate limit is used up, by the answer's headers
     _stated_pico_usd: int | None = None  # what the provider says it charged
@@ -182,7 +182,6 @@ class Call(Struct, kw_only=True):
             else:
                 wire = encode(request, self.target, stream=stream)
             self._wire = wire
-            self._unbilled = True  # for a caller who leaves before anything is sent
             await self.cohort.end_step()
             self._unbilled = False
             response = await self.backend.transport.send(wire, timeouts)
@@ -215,7 +214,6 @@ class Call(Struct, kw_only=True):
             self._refused_settings.add(refused)
             fields = {"deployment": self.target.id, "setting": setting}
             _LOG.warning("the model does not take a setting", extra={"fields": fields})
-        self._unbilled = False
         return True
 
     def _fault_of_response(self, response: WireResponse, body: bytes) -> Fault:
@@ -244,7 +242,6 @@ class Call(Struct, kw_only=True):
             return error.fault
         if isinstance(error, InvalidRequest):
             # This API cannot express the request; another may. Nothing was sent.
-            self._unbilled = True
             return Fault(
                 kind="invalid_request", detail=str(error), blame="client", field=error.field
             )
