@@ -171,7 +171,7 @@ def test_what_is_cached_for_an_hour_costs_twice_a_fresh_token() -> None:
     )
     short, long = (Usage(cache_write=1000, hour_cache=hour_cache) for hour_cache in (False, True))
     assert sonnet.cost(short) == 3_750_000_000
-    assert sonnet.cost(long) == sonnet.with_cache_life(hour=True).cost(long) == 6_000_000_000
+    assert sonnet.cost(long) == sonnet.with_hour_cache().cost(long) == 6_000_000_000
     assert sonnet.cost(Usage(cache_write=300_000, hour_cache=True)) == 300_000 * 12_000_000
 
 

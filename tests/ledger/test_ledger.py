@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import apsw
 import pytest
 from msgspec import structs
 
@@ -190,6 +191,21 @@ async def test_rows_cannot_be_changed(tmp_path: Path) -> None:
         with pytest.raises(apsw.ConstraintError, match="append-only"):
             connection.execute(sql)
     connection.close()
+
+
+async def test_statements_of_large_batches_are_compiled_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 64 requests at a time, all that is written again and again is compiled by the second."""
+    made: list[apsw.Connection] = []
+    monkeypatch.setattr(apsw, "connection_hooks", [made.append])
+    compiled = []
+    with Ledger(store_at(tmp_path / "ledger.db"), catalog=CATALOG) as ledger:
+        for start in range(0, 320, 64):
+            reported = traffic(64, start)
+            await asyncio.gather(*(report_request(ledger, one) for one in reported))
+            compiled.append(made[0].cache_stats()["misses"])
+    assert compiled[-1] == compiled[1]
 
 
 async def test_the_decision_comes_back(make_store: MakeStore) -> None:

@@ -151,21 +151,25 @@ class Deployment:
 
         None where nobody knows it.
         """
-        unknown = features.paid_by_call or (features.unlisted and self.unlisted_field(features))
-        price = None if unknown else self.price
+        price = self.price
+        if price is None or features.paid_by_call:
+            return None
+        if features.unlisted and self.unlisted_field(features):
+            return None
         hears = "audio" in features.modalities
-        if price is not None and (hears or features.wants_audio):
+        if hears or features.wants_audio:
             price = price.with_audio(in_prompt=hears, in_answer=features.wants_audio)
         if price is not None and self.may_search(features):
             price = price.with_searches(features.searches)
         return price
 
-    def has_hour_cache(self, *, requested: bool) -> bool:
+    @property
+    def has_hour_cache(self) -> bool:
         """Whether what a call writes to a cache there may last an hour, if that is asked for.
 
         Only Anthropic's API has such a cache.
         """
-        return requested and self.provider.family == "anthropic"
+        return self.provider.family == "anthropic"
 
 
 @dataclass(frozen=True, kw_only=True)

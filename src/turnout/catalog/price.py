@@ -74,16 +74,16 @@ class Price:
                 chosen = rates
         return chosen
 
-    def with_cache_life(self, *, hour: bool) -> "Price":
-        """The price of a call; ``hour`` says that a part of it is cached for an hour.
+    def with_hour_cache(self) -> "Price":
+        """The price of a call of which any part is cached for an hour.
 
         All cache writes then count as such, since usage has only their total.
         """
-        return _with_hour_cache(self) if hour else self
+        return _with_hour_cache(self)
 
     def cost(self, usage: Usage) -> int:
         """Pico-dollars for one call's tokens, as text."""
-        price = self.with_cache_life(hour=usage.hour_cache)
+        price = _with_hour_cache(self) if usage.hour_cache else self
         return price.rates_for(usage.total_input).cost(usage)
 
     def extra_cost(self, usage: Usage) -> int | None:
@@ -124,13 +124,15 @@ class Price:
         self, input_tokens: int, output_tokens: int, *, cache_read: int = 0, cache_write: int = 0
     ) -> int:
         """Pico-dollars for a call of this size, with so much of the prompt read and written."""
-        rates, fresh = self.rates_for(input_tokens), input_tokens - cache_read - cache_write
+        rates = self.rates_for(input_tokens) if self.tiers else self.rates
+        fresh = input_tokens - cache_read - cache_write
         return self.fee + rates.of(fresh, cache_read, cache_write, output_tokens)
 
     def most_cost(self, input_tokens: int, output_tokens: int) -> int:
         """The most pico-dollars that a call of this size can cost, whatever the cache does."""
-        rates = self.rates_for(input_tokens)
-        dearest = max(rates.input, rates.cache_write or 0)
+        rates = self.rates_for(input_tokens) if self.tiers else self.rates
+        written = rates.cache_write
+        dearest = rates.input if written is None or written < rates.input else written
         return self.fee + input_tokens * dearest + output_tokens * rates.output
 
 

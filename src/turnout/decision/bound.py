@@ -22,8 +22,10 @@ def input_tokens(features: Features, deployment: Deployment) -> int:
 
 def answer_room(prompt: int, card: ModelCard) -> int:
     """The most tokens that the model can write behind a prompt of so many."""
-    room = max(0, card.context_window - prompt)
-    return min(card.max_output or room, room)
+    room, most = card.context_window - prompt, card.max_output
+    if room <= 0:
+        return 0
+    return most if most and most < room else room
 
 
 def lowered_cap(cap: int, prompt: int, card: ModelCard) -> int:
@@ -41,19 +43,21 @@ def _margin(prompt: int) -> int:
 
 def bound(request: Request, features: Features, deployment: Deployment) -> Bound:
     """The most that one call can use, answers as long as the caller's cap and the model allow."""
+    card, more = deployment.card, features.uncounted
     counted = input_tokens(features, deployment)
     prompt = counted + _margin(counted)
-    card, more = deployment.card, features.uncounted
     if deployment.may_search(features):
         more = None  # the length of what a search finds is unknown, too
-    # A provider takes no more than fits the window, whatever a file holds.
-    window = max(prompt, card.context_window)
-    prompt = window if more is None else min(window, prompt + more)
+    if more != 0:
+        # A provider takes no more than fits the window, whatever a file holds.
+        window = max(prompt, card.context_window)
+        prompt = window if more is None else min(window, prompt + more)
     room = answer_room(counted, card) if card.kind == "chat" else 0
     cap = request.max_output_tokens or deployment.default_max_tokens
-    answers = min(cap or room, room) * request.choices
+    answers = (cap if cap and cap < room else room) * request.choices
     price = deployment.price_for(features)
     if price is None:
         return Bound(None, prompt + answers)
-    price = price.with_cache_life(hour=deployment.has_hour_cache(requested=features.hour_cache))
+    if features.hour_cache and deployment.has_hour_cache:
+        price = price.with_hour_cache()
     return Bound(price.most_cost(prompt, answers), prompt + answers)

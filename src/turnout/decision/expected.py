@@ -56,8 +56,8 @@ def expected(
         cost = price.expected_cost(prompt, answer)
         return Expected(cost, cost)
     writes = bills_cache_writes(deployment, price, prompt, marked=features.marked)
-    if writes:
-        price = price.with_cache_life(hour=deployment.has_hour_cache(requested=features.hour_cache))
+    if writes and features.hour_cache and deployment.has_hour_cache:
+        price = price.with_hour_cache()
 
     def cost_of(read: int) -> int:
         written = prompt - read if writes else 0

@@ -30,7 +30,7 @@ from turnout.decision import Rulebook, decide
 from turnout.evaluation.off_policy import Estimate, Sample, estimate, weight
 from turnout.ledger import Store, unpack
 from turnout.ledger.pricing import STATED
-from turnout.ledger.twins import MILLION, Answer, twin_cost
+from turnout.ledger.twins import MILLION, Answer, twin_costs
 from turnout.policies import Explore, Rules
 
 BLOCKED, NO_MODEL, REFUSED = "blocked", "no model", "refused"
@@ -288,7 +288,7 @@ def _cost_now(then: Decision, now: Decision, catalog: Catalog, account: _Account
         cost_pico_usd=account.answer,
         request_pico_usd=account.spent,
     )
-    twin = twin_cost(then, answer, deployment)
+    twin = twin_costs(then, answer, [deployment])[deployment.id]
     return None if twin is None else labels + twin
 
 

@@ -12,7 +12,6 @@ from turnout.ledger.entries import Call, Event, Settlement, Sums
 from turnout.ledger.twins import Answer, quality_ppm, twins
 
 Recorded = tuple[Outcome, Call]
-_NO_USAGE = Usage()
 
 
 def settlement(
@@ -34,18 +33,18 @@ def settlement(
     strongest and cheapest deployment, ``notes`` the kind and detail of events.
     """
     final = answering_call(recorded)
-    usage = final[0].usage if final else _NO_USAGE
     spent, unknown, estimated = _cost_totals(recorded)
     answer_cost = (final[1].cost_pico_usd or 0) if final else 0
     total = None if unknown else spent
     first = decision.deployment
     return Settlement(
-        id=decision.id,
-        at_ms=at_ms,
-        state="estimated" if estimated else "settled",
-        decided_ms=decided_ms,
-        intent=decision.intent,
-        model=(final[0].route.deployment if final else first) or "",
+        # By position, since Python makes a dictionary of more than 15 names.
+        decision.id,
+        at_ms,
+        "estimated" if estimated else "settled",
+        decided_ms,
+        decision.intent,
+        (final[0].route.deployment if final else first) or "",
         answered=final is not None,
         blocked=decision.blocked is not None,
         stand_in=stand_in is not None and final is not None,
@@ -53,11 +52,7 @@ def settlement(
         extra_pico_usd=spent - answer_cost,
         extra_calls=len(recorded) - (1 if final else 0),
         unknown_calls=unknown,
-        input=usage.input,
-        cache_read=usage.cache_read,
-        cache_write=usage.cache_write,
-        output=usage.output,
-        reasoning=usage.reasoning,
+        usage=final[0].usage if final else Usage(),
         quality_ppm=_quality(decision, first) if final else None,
         calls=tuple(unwritten),
         events=tuple(_events(decision.id, recorded, at_ms, stand_in, notes)),
@@ -71,7 +66,7 @@ def _cost_totals(recorded: Sequence[Recorded]) -> tuple[int, int, bool]:
     spent = unknown = 0
     estimated = False
     for _, call in recorded:
-        estimated = estimated or call.estimated
+        estimated = estimated or call.usage.estimated
         if call.cost_pico_usd is None:
             unknown += 1
         else:

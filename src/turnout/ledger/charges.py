@@ -118,8 +118,14 @@ def _worst_case(bounds: Collection[Bound], calls: Iterable[Spent]) -> Bound:
 
 def highest_cost(bounds: Collection[Bound]) -> int | None:
     """The most that one call can cost, in pico-dollars; None if any price is unknown."""
-    known = [cost for bound in bounds if (cost := bound.cost_pico_usd) is not None]
-    return max(known, default=0) if len(known) == len(bounds) else None
+    most = 0
+    for bound in bounds:
+        cost = bound.cost_pico_usd
+        if cost is None:
+            return None
+        if cost > most:  # noqa: PLR1730 -- a call of max takes as long as all the rest
+            most = cost
+    return most
 
 
 def _charge(budget: Budget, subject: str, most: Bound, requests: int, at_ms: int) -> Charge:
@@ -143,10 +149,8 @@ def uses(held: Sequence[tuple[str, str, int]], calls: Sequence[Spent]) -> tuple[
 def spent_of(calls: Iterable[Call]) -> list[Spent]:
     """What each call used."""
     return [
-        (c.deployment, c.cost_pico_usd,
-         c.input + c.cache_read + c.cache_write + c.output + c.reasoning)
-        for c in calls
-    ]  # fmt: skip
+        (c.deployment, c.cost_pico_usd, c.usage.total_input + c.usage.total_output) for c in calls
+    ]
 
 
 def _used(account: str, held: int, calls: Sequence[Spent]) -> int:

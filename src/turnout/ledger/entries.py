@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from turnout.core import Budget
+from turnout.core import Budget, Usage
 
 State = Literal["held", "settled", "estimated", "released"]
 
@@ -98,12 +98,7 @@ class Call(Struct, frozen=True):
     model: str
     served: str | None
     status: str
-    input: int
-    cache_read: int
-    cache_write: int
-    output: int
-    reasoning: int
-    estimated: bool
+    usage: Usage
     cost_pico_usd: int | None
     price: PriceRow | None
     ttft_ms: int | None
@@ -129,9 +124,9 @@ class Settlement(Struct, frozen=True):
 
     One that corrects an earlier one has ``n`` above 0, and its amounts are differences.
     ``cost_pico_usd`` sums the calls of known price, of which ``extra_pico_usd`` did not answer;
-    ``unknown_calls`` counts the others. ``calls`` are those not yet written. ``request_id`` is
-    given where no decision was recorded. ``twins`` has for each of their names what is added to
-    the sums of ``schema.TWINS``. ``unsure`` is as for a hold.
+    ``unknown_calls`` counts the others. ``usage`` is that of the call that answered. ``calls`` are
+    those not yet written. ``request_id`` is given where no decision was recorded. ``twins`` has for
+    each of their names what is added to the sums of ``schema.TWINS``. ``unsure`` is as for a hold.
     """
 
     id: str
@@ -147,11 +142,7 @@ class Settlement(Struct, frozen=True):
     extra_pico_usd: int
     extra_calls: int
     unknown_calls: int
-    input: int
-    cache_read: int
-    cache_write: int
-    output: int
-    reasoning: int
+    usage: Usage
     quality_ppm: int | None
     request_id: str = ""
     calls: tuple[Call, ...] = ()

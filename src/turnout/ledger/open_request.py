@@ -77,16 +77,18 @@ class OpenRequest(Struct, kw_only=True):
     def held(self) -> tuple[Charge, ...]:
         """What the ledger has of it, each account once; all it may have, where that is unsure."""
         known = self.granted.charges if self.granted is not None else ()
+        if not (known or self.uncertain):
+            return ()
         return tuple({(c.account, c.window): c for c in (*self.uncertain, *known)}.values())
 
     def unwritten(self) -> list[Call]:
         """The calls whose own entries were not written, or not yet."""
-        failed = {n for n, ticket in self.tickets.items() if ticket.error is not None}
-        return [c for _, c in self.recorded if c.n not in self.tickets or c.n in failed]
+        of = self.tickets.get
+        return [c for _, c in self.recorded if (t := of(c.n)) is None or t.error is not None]
 
     def with_uses(self, end: Settlement) -> Settlement:
         """The settlement with how much of the hold's charges was used; most requests have none."""
-        held = [(c.account, c.window, c.amount or 0) for c in self.held()]
-        if not held:
+        if not (charges := self.held()):
             return end
+        held = [(c.account, c.window, c.amount or 0) for c in charges]
         return structs.replace(end, uses=uses(held, self.spent), unsure=bool(self.uncertain))

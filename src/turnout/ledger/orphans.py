@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import structs
 
+from turnout.core import Usage
 from turnout.ledger.charges import uses
 from turnout.ledger.entries import UNDECIDED, Decided, Entry, Hold, Settlement
 from turnout.ledger.store import Store
@@ -113,11 +114,7 @@ def release_of(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlemen
         extra_pico_usd=sum(known),
         extra_calls=len(costs),
         unknown_calls=len(costs) - len(known),
-        input=0,
-        cache_read=0,
-        cache_write=0,
-        output=0,
-        reasoning=0,
+        usage=Usage(),
         quality_ppm=None,
     )
 

@@ -23,26 +23,28 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     deployment = stand_in or catalog.deployments.get(route.deployment)
     priced = billed_deployment(deployment, outcome.model, catalog) if deployment else None
     price = priced.price if priced else None
-    price = price.with_cache_life(hour=usage.hour_cache) if price else None
+    if price and usage.hour_cache:
+        price = price.with_hour_cache()
     non_text_pico_usd = price.extra_cost(usage) if price else None
     price = None if non_text_pico_usd is None else price
     if outcome.stated_pico_usd is not None:
         priced, price, non_text_pico_usd = deployment, STATED, outcome.stated_pico_usd
+    if price is not None:
+        cost_pico_usd: int | None = price.cost(usage) + (non_text_pico_usd or 0)
+    else:
+        # Refused before any work: nothing is billed, whatever the price.
+        cost_pico_usd = 0 if usage.is_empty else None
     return Call(
-        id=outcome.decision_id,
-        n=n,
+        # By position, since Python makes a dictionary of more than 15 names.
+        outcome.decision_id,
+        n,
         role=route.role,
         deployment=route.deployment,
         model=route.model,
         served=outcome.model if is_other_model(route.model, outcome.model) else None,
         status=outcome.status,
-        input=usage.input,
-        cache_read=usage.cache_read,
-        cache_write=usage.cache_write,
-        output=usage.output,
-        reasoning=usage.reasoning,
-        estimated=usage.estimated,
-        cost_pico_usd=_cost(price, outcome),
+        usage=usage,
+        cost_pico_usd=cost_pico_usd,
         non_text_pico_usd=non_text_pico_usd or 0,
         price=price_row(priced.model, priced.provider.name, price) if priced and price else None,
         ttft_ms=None if outcome.ttft_ms is None else round(outcome.ttft_ms),
@@ -51,15 +53,6 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
         fault=fault.kind if fault else None,
         http_status=fault.status if fault else None,
     )
-
-
-def _cost(price: Price | None, outcome: Outcome) -> int | None:
-    usage = outcome.usage
-    if outcome.stated_pico_usd is not None:
-        return outcome.stated_pico_usd
-    if usage.is_empty:
-        return 0  # refused before any work: nothing is billed, whatever the price
-    return None if price is None else price.bill(usage)
 
 
 @lru_cache(maxsize=1024)

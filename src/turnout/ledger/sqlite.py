@@ -29,6 +29,9 @@ CHECKPOINT_PAGES = 1_000
 MOST_WAL_BYTES = 64 * 2**20
 LOCK_WAIT_S = 3.0
 _STEPS_PER_CHECK = 10_000
+# Each row that a statement writes takes one of these places, in turn, and a statement that is found
+# in its place then is compiled anew: as many as the rows of two batches of 64 requests.
+_CACHED_STATEMENTS = 512
 
 _TRANSIENT = (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
 
@@ -137,7 +140,9 @@ class SqliteStore:
         is_new = not self._vfs and not self.path.exists()
         if is_new:
             self._make_file()
-        connection = apsw.Connection(self.where, vfs=self._vfs)
+        connection = apsw.Connection(
+            self.where, vfs=self._vfs, statementcachesize=_CACHED_STATEMENTS
+        )
         self._connection = connection
         if connection.readonly("main"):
             raise apsw.ReadOnlyError("it may only be read")

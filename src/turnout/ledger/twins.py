@@ -9,7 +9,7 @@ Invariant: the answering model's own twin costs what its answer did cost. This m
 storage.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -42,38 +42,53 @@ def twins(
     The actual cost is added where the twin's is known as well, so that the two can be compared.
     """
     candidates = {c.deployment: c for c in decision.candidates}
-    actual = answer.request_pico_usd
+    answered, actual = answer.deployment.id, answer.request_pico_usd
+    others = [d for d in catalog.deployments.values() if d.id != answered]
+    costs = twin_costs(decision, answer, others)
+    costs[answered] = answer.cost_pico_usd
     found: dict[str, Sums] = {}
     for id_, deployment in catalog.deployments.items():
         candidate = candidates.get(id_) or _candidate(deployment, decision)
-        if id_ == answer.deployment.id:
-            cost = answer.cost_pico_usd
-        else:
-            cost = twin_cost(decision, answer, deployment)
-        unfit, quality = candidate.excluded is not None, quality_ppm(candidate.quality)
+        cost, quality = costs[id_], quality_ppm(candidate.quality)
+        unfit = candidate.excluded is not None
         rated = (0, 0) if quality is None else (1, quality)
         if cost is None or actual is None:
             found[id_] = (1, 1, unfit, 0, 0, *rated)
         else:
             found[id_] = (1, 0, unfit, cost, actual, *rated)
-    return found | {name: found[deployment] for name, deployment in extremes.items()}
+    for name, id_ in extremes.items():
+        found[name] = found[id_]
+    return found
 
 
-def twin_cost(decision: Decision, answer: Answer, deployment: Deployment) -> int | None:
-    """Pico-dollars of the same answer at another deployment; None when its price is unknown."""
-    price, used = deployment.price, answer.usage
-    if price is None or used.costs_beyond_text:
-        return None
-    read = max(used.cache_read, answer.reusable)
-    prompt, output, read, written = _scaled(
-        (used.total_input, used.total_output, read, used.cache_write),
-        prompt_millionths(decision, deployment),
-        prompt_millionths(decision, answer.deployment),
-    )
-    price = price.with_cache_life(hour=deployment.has_hour_cache(requested=used.hour_cache))
-    read = min(prompt, read)
-    written = min(prompt - read, written)
-    return price.expected_cost(prompt, output, cache_read=read, cache_write=written)
+def twin_costs(
+    decision: Decision, answer: Answer, deployments: Iterable[Deployment]
+) -> dict[str, int | None]:
+    """Pico-dollars of the same answer at each deployment; None where its price is unknown."""
+    used = answer.usage
+    read, written = max(used.cache_read, answer.reusable), used.cache_write
+    tokens = used.total_input, used.total_output, read, written
+    counted, is_text = prompt_millionths(decision, answer.deployment), not used.costs_beyond_text
+    found: dict[str, int | None] = {}
+    for deployment in deployments:
+        price = deployment.price if is_text else None
+        if price is None:
+            found[deployment.id] = None
+            continue
+        prompt, output, read, written = tokens
+        count = prompt_millionths(decision, deployment)
+        if count != counted and counted:
+            # As this model counts them, by the ratio of the two models' prompt counts.
+            prompt, output, read, written = [-(-n * count // counted) for n in tokens]
+        if used.hour_cache and deployment.has_hour_cache:
+            price = price.with_hour_cache()
+        if read or written:
+            read = min(prompt, read)
+            written = min(prompt - read, written)
+        found[deployment.id] = price.expected_cost(
+            prompt, output, cache_read=read, cache_write=written
+        )
+    return found
 
 
 def extremes_of(catalog: Catalog) -> Mapping[str, str]:
@@ -94,18 +109,11 @@ def _candidate(deployment: Deployment, decision: Decision) -> Candidate:
     return Candidate(deployment.id, card.id, quality=quality, excluded=excluded)
 
 
-def _scaled(tokens: Sequence[int], own_count: int, answer_count: int) -> Sequence[int]:
-    """Tokens as another model counts them, by the ratio of the two models' prompt counts."""
-    if not answer_count:
-        return tokens
-    return [-(-count * own_count // answer_count) for count in tokens]
-
-
 def prompt_millionths(decision: Decision, deployment: Deployment) -> int:
     """The prompt's length in the deployment's tokens, in millionths; 0 if it was not counted."""
     card = deployment.card
     count = decision.features.input_tokens.get(card.tokenizer, 0)
-    return round(count * card.token_factor * MILLION)
+    return count * MILLION if card.token_factor == 1 else round(count * card.token_factor * MILLION)
 
 
 def quality_ppm(quality: float | None) -> int | None:
