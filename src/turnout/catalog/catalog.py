@@ -159,7 +159,7 @@ class Deployment:
         hears = "audio" in features.modalities
         if hears or features.wants_audio:
             price = price.with_audio(in_prompt=hears, in_answer=features.wants_audio)
-        if price is not None and self.may_search(features):
+        if features.searches != 0 and price is not None and self.may_search(features):
             price = price.with_searches(features.searches)
         return price
 

@@ -29,9 +29,11 @@ class Rates:
 
     def of(self, fresh: int, cache_read: int, cache_write: int, output: int) -> int:
         """Pico-dollars for so many tokens: fresh input, cache reads, cache writes and output."""
-        read = self.input if self.cache_read is None else self.cache_read
-        write = self.input if self.cache_write is None else self.cache_write
-        prompt = fresh * self.input + cache_read * read + cache_write * write
+        prompt = fresh * self.input
+        if cache_read:
+            prompt += cache_read * (self.input if self.cache_read is None else self.cache_read)
+        if cache_write:
+            prompt += cache_write * (self.input if self.cache_write is None else self.cache_write)
         return prompt + output * self.output
 
     def at_least(self, fresh: int, output: int) -> "Rates":

@@ -50,8 +50,9 @@ _UNBROKEN = re.compile(r"(?:[A-Za-z0-9, ]++(?:(?<! )['-](?=[A-Za-z0-9]))?+)++[.!
 _LETTER = re.compile(r"\w")
 # Signs that close something or end a sentence.
 _CLOSES = re.compile(r"[.!?;:,)\]}>`\"']")
-# The comma is first in the pattern: what is no comma is passed over in one go.
-_COMMA = re.compile(r",(?<=(?:[^\W\d]|[.!?。？！]),)\s+")
+# The comma is first in the pattern: what is no comma is passed over in one go. Most are followed by
+# a small letter and are no ends.
+_COMMA = re.compile(r",(?:(?<=[^\W\d],)\s++(?![a-z0-9])|(?<=[.!?。？！],)\s++)")
 _SENTENCE_ENDS = tuple(".!?。？！")
 COLONS = (":", "：")
 _OPENING_CHARACTERS = range(8, 121)

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import islice
 from urllib.parse import unquote
 
 import numpy as np
@@ -83,9 +84,12 @@ def is_readable(text: str) -> bool:
 @lru_cache(64)  # as above
 def _is_readable(beginning: str) -> bool:
     words = words_of(beginning)
-    # Most texts have so many different ones that repeated ones need not be counted.
-    different = len(_LONGER_EVERYDAY.intersection(words))
-    return different > _READABLE_SHARE * len(words) or words_share(beginning) > _READABLE_SHARE
+    # Of most texts half of the words are enough to know that there are so many everyday ones.
+    enough = int(_READABLE_SHARE * len(words)) + 1
+    everyday = filter(_LONGER_EVERYDAY.__contains__, words)
+    if next(islice(everyday, enough - 1, None), None) is not None:
+        return True
+    return words_share(beginning) > _READABLE_SHARE
 
 
 def from_base64(text: str) -> str | None:

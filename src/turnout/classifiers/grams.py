@@ -4,9 +4,9 @@ A text becomes a set of rows of a table; what the table says about a row is lear
 """
 
 import zlib
+from array import array
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain
 
 import numpy as np
 
@@ -27,7 +27,7 @@ _LAST_BUCKET, _FIRST_PAIR = np.array(BUCKETS - 1), np.array(PIECES)
 
 def grams(ids: Sequence[int], text: str) -> Rows:
     """Distinct rows of a text: its pieces, their pairs, and fragments of words without pieces."""
-    pieces = np.array([BEGIN, *ids, END], dtype=np.int64)
+    pieces = _rows_of_list([BEGIN, *ids, END])
     rows = [pieces, _pairs(pieces)]
     if UNKNOWN in ids:
         rows.append(_fragments(folded(text)))
@@ -41,7 +41,12 @@ def concatenated(found: Sequence[Rows]) -> tuple[Rows, Rows]:
 
 def grams_of(ids: Sequence[Sequence[int]], texts: Sequence[str]) -> tuple[Rows, Rows]:
     """As ``grams`` for many texts: their rows one after another, and where each text's begin."""
-    pieces = np.fromiter(chain.from_iterable((BEGIN, *of, END) for of in ids), dtype=np.int64)
+    flat: list[int] = []
+    for of in ids:
+        flat.append(BEGIN)
+        flat += of
+        flat.append(END)
+    pieces = _rows_of_list(flat)
     places = np.arange(len(ids))
     owner = np.repeat(places, [len(of) + 2 for of in ids])
     inside = owner[1:] == owner[:-1]
@@ -57,6 +62,11 @@ def grams_of(ids: Sequence[Sequence[int]], texts: Sequence[str]) -> tuple[Rows, 
     starts = np.searchsorted(rows, places << _ROW_BITS)
     rows &= (1 << _ROW_BITS) - 1
     return rows, starts
+
+
+def _rows_of_list(numbers: list[int]) -> Rows:
+    """As ``np.array``, which takes three times as long for a list."""
+    return np.frombuffer(array("Q", numbers), dtype=np.int64)
 
 
 def _pairs(pieces: Rows) -> Rows:

@@ -62,7 +62,8 @@ def calibrate_labels(options: Options) -> None:
         )
     rows = _predictions(good, classifier)
     configured_threshold = config.safety.threshold if config else None
-    sample = Sample(rows, label_parents(config.intents if config else classifier.intents))
+    intents = frozenset(config.intents if config else classifier.intents)
+    sample = Sample(rows, label_parents(intents))
     threshold = classifier.threshold if configured_threshold is None else configured_threshold
     over_block = None if configured_threshold is not None else options.over_block
     calibration = fit(sample, threshold, over_block)

@@ -44,7 +44,7 @@ def hybrid_figures(
 ) -> dict[str, Any]:
     """The band's share of the prompts, its share of wrong local labels, cost and gain."""
     intents = frozenset(config.intents) - {UNSAFE} if config else None
-    folded = label_parents(intents or ())
+    folded = label_parents(intents or frozenset())
     in_band = [
         _Case(line=line, wanted=folded.get(wanted, wanted), local=_local(prediction, intents))
         for line, (prediction, wanted) in zip(good, rows, strict=True)
@@ -136,7 +136,7 @@ def _latency(decided: Sequence[DecidedLine]) -> dict[str, float]:
 
 
 def _local(prediction: Prediction, intents: frozenset[str] | None) -> str:
-    known = {name for name, _ in prediction.intents}
+    known = frozenset(name for name, _ in prediction.intents)
     return served_intent(prediction, known if intents is None else intents)[0] or ""
 
 

@@ -92,8 +92,10 @@ class Prediction(Struct, frozen=True, kw_only=True):
 
         A score that is no number counts as 1.
         """
-        scores = (self.harm, self.injection)
-        return max([1.0 if isnan(s) else s for s in scores if s is not None], default=None)
+        harm, injection = _counted(self.harm), _counted(self.injection)
+        if harm is None or injection is None:
+            return injection if harm is None else harm
+        return max(harm, injection)
 
     @property
     def intent(self) -> str | None:
@@ -104,6 +106,10 @@ class Prediction(Struct, frozen=True, kw_only=True):
     def confidence(self) -> float:
         """Probability of the most likely benign intent, 0 where there is none."""
         return self.intents[0][1] if self.intents else 0.0
+
+
+def _counted(score: float | None) -> float | None:
+    return 1.0 if score is not None and isnan(score) else score
 
 
 # That of a request for embeddings: there is no label to choose, and a vector cannot do harm.

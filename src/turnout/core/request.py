@@ -96,10 +96,8 @@ class Request(Struct, frozen=True, kw_only=True):
     @property
     def wants_json(self) -> bool:
         """Whether the caller asks for JSON or for a JSON schema."""
-        return (self.body.get("response_format") or {}).get("type") in (
-            "json_object",
-            "json_schema",
-        )
+        wanted = self.body.get("response_format")
+        return wanted is not None and wanted.get("type") in ("json_object", "json_schema")
 
     @property
     def max_output_tokens(self) -> int | None:

@@ -122,6 +122,8 @@ def _ranked(
     eligible = [c for c in candidates if not c.excluded]
     warm = situation.snapshot.cached_tokens
     ranked = rank_noting_caches(rank, eligible) if warm else rank(eligible)
+    if len(eligible) == len(candidates):
+        return ranked
     last = [c for c in candidates if c.excluded and c.excluded.comes_last]
     return [*ranked, *_scores_of_last(ranked, rank, last)] if last else ranked
 
@@ -225,25 +227,27 @@ def _block_confidence(prediction: Prediction) -> float:
 
 def _with_scores(candidates: Sequence[Candidate], scores: Sequence[Score]) -> tuple[Candidate, ...]:
     by_id = {score.deployment: score for score in scores}
-    return tuple([_scored(c, by_id.get(c.deployment)) for c in candidates])
-
-
-def _scored(candidate: Candidate, score: Score | None) -> Candidate:
-    if score is None:
-        return candidate
-    return structs.replace(
-        candidate,
-        score=score.value,
-        propensity=score.propensity,
-        reason=score.reason,
-        excluded=None,
-    )
+    found = []
+    for candidate in candidates:
+        score = by_id.get(candidate.deployment)
+        found.append(
+            candidate
+            if score is None
+            else structs.replace(
+                candidate,
+                score=score.value,
+                propensity=score.propensity,
+                reason=score.reason,
+                excluded=None,
+            )
+        )
+    return tuple(found)
 
 
 def _plan(ranked: Sequence[Score], catalog: Catalog) -> tuple[Route, ...]:
-    routes: list[Route] = []
+    routes, deployments = [], catalog.deployments
     for ordinal, score in enumerate(ranked):
-        to = catalog.deployments[score.deployment]
+        to = deployments[score.deployment]
         role: Role = "draft" if score.draft else "fallback" if ordinal else "primary"
         routes.append(Route(to.id, to.card.id, to.provider.name, role, ordinal, to.quota))
     return tuple(routes)

@@ -142,7 +142,7 @@ def candidates(
     constraints = _constraints_for(request.constraints, features, snapshot, cap)
     success, latency_ms, answers = prediction.success, snapshot.latency_ms, request.choices
     cached = snapshot.cached_tokens
-    warmest = max(cached.values(), default=0)
+    warmest = max(cached.values()) if cached else 0
     found = []
     for deployment in deployments:
         card, ident = deployment.card, deployment.id
@@ -152,13 +152,18 @@ def candidates(
             deployment, features, prompt, answer * answers, cached.get(ident), warmest
         )
         facts = CallFacts(request, features, snapshot, prompt, answer, cap, priced.cold)
+        excluded = None
+        for constraint in constraints:
+            excluded = constraint(facts, deployment)
+            if excluded is not None:
+                break
         candidate = Candidate(
             ident,
             model,
             priced.cost,
             success.get(model, card.quality),
             latency_ms.get(ident),
-            excluded=_first_exclusion(constraints, facts, deployment),
+            excluded=excluded,
             cache_read_tokens=priced.read,
             cache_write_tokens=priced.written,
             cold_pico_usd=priced.cold if priced.read else None,
@@ -166,16 +171,6 @@ def candidates(
         )
         found.append(candidate)
     return found
-
-
-def _first_exclusion(
-    constraints: Iterable[Constraint], facts: CallFacts, deployment: Deployment
-) -> Exclusion | None:
-    for constraint in constraints:
-        reason = constraint(facts, deployment)
-        if reason is not None:
-            return reason
-    return None
 
 
 def _constraints_for(

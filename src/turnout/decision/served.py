@@ -3,7 +3,8 @@
 This module does not know how labels are found, or which model they lead to.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from functools import lru_cache
 
 from turnout.core import Prediction
 
@@ -11,7 +12,8 @@ from turnout.core import Prediction
 PARENTS = {"writing": "creative"}
 
 
-def label_parents(intents: Collection[str]) -> dict[str, str]:
+@lru_cache(maxsize=64)
+def label_parents(intents: frozenset[str]) -> Mapping[str, str]:
     """The labels that count as their parent when ``intents`` are the configured ones."""
     return {
         label: parent
@@ -20,7 +22,7 @@ def label_parents(intents: Collection[str]) -> dict[str, str]:
     }
 
 
-def served_intent(prediction: Prediction, intents: Collection[str]) -> tuple[str | None, float]:
+def served_intent(prediction: Prediction, intents: frozenset[str]) -> tuple[str | None, float]:
     """The label to route on, and its probability; None when there is no usable label."""
     if prediction.label is not None:
         return prediction.label, 1.0
@@ -30,5 +32,6 @@ def served_intent(prediction: Prediction, intents: Collection[str]) -> tuple[str
     for label, parent in label_parents(intents).items():
         if label in served:
             served[parent] = served.get(parent, 0.0) + served.pop(label)
-    intent = max(served, key=served.__getitem__)
-    return intent, served[intent]
+    shares = [*served.values()]
+    most = max(shares)
+    return [*served][shares.index(most)], most

@@ -46,27 +46,37 @@ def extract(
     ``texts`` are the request's ``prompt_texts``, if the caller has them already.
     """
     messages, tools, cap = request.messages, request.tools, request.max_output_tokens
-    multipart = [m for m in messages if not isinstance(m.get("content"), str)]
     texts = prompt_texts(request) if texts is None else texts
-    parts = [part for message in multipart for part in message.get("content") or ()]
+    turns = answers = 0
+    multipart = []
+    for message in messages:
+        turns += message["role"] == "user"
+        answers += message["role"] == "assistant"
+        if not isinstance(message.get("content"), str):
+            multipart.append(message)
+    parts = multipart and [part for message in multipart for part in message.get("content") or ()]
     files = estimate_all(parts)
-    overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_image_tokens, parts)) + files.expected
+    overhead = TOKENS_PER_MESSAGE * len(messages) + files.expected
+    if parts:
+        overhead += sum(map(_image_tokens, parts))
     responses_body = (request.dialect == "responses" and request.native) or {}
     offering_body = responses_body or (request.body if tools else {})
     marked_texts = request.native or (multipart and messages)
     all_strings = strings(marked_texts) if marked_texts else ()
-    roles = [message["role"] for message in messages]
-    results = hosted_results(request, tokenizers)
+    results = hosted_results(request, tokenizers) if request.native else None
     extra = (
         files.extra if results is None or files.extra is None else files.extra + results.most_tokens
     )
+    input_tokens = {}
+    for name in tokenizers:
+        input_tokens[name] = overhead + count_tokens(texts, name)
     return Features(
-        input_tokens={name: overhead + count_tokens(texts, name) for name in tokenizers},
-        output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
-        turns=roles.count("user"),
+        input_tokens=input_tokens,
+        output_tokens=min(cap, EXPECTED_OUTPUT_TOKENS) if cap else EXPECTED_OUTPUT_TOKENS,
+        turns=turns,
         characters=sum(map(len, texts)),
         modalities=_modalities(parts) if parts else _TEXT,
-        needs_tools=bool(tools) or bool(request.body.get("functions")),
+        needs_tools=bool(tools or request.body.get("functions")),
         needs_json=request.wants_json,
         hour_cache=_HOUR_TTL in all_strings,
         hosted=hosted(responses_body) if responses_body else (),
@@ -74,7 +84,7 @@ def extract(
         kind=call_kind(request),
         uncounted=extra,
         marked=EPHEMERAL in all_strings,
-        answers=roles.count("assistant"),
+        answers=answers,
         # OpenAI's tools are called alike, and have no price by the piece here.
         searches=most_searches(tools) if tools and request.dialect != "responses" else 0,
         wants_audio=SOUND in (request.body.get("modalities") or ()),

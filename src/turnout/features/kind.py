@@ -54,7 +54,8 @@ _SUB_AGENTS = (
 _BILLING_LINE, _SUB_AGENT_MARK = "x-anthropic-billing-header", "cc_is_subagent=true"
 
 _is_background_instruction = methodcaller("startswith", _BACKGROUND_INSTRUCTIONS)
-_is_background_question = methodcaller("startswith", _BACKGROUND_QUESTIONS)
+# What only programs write, at the beginning of a user message.
+_is_marked = methodcaller("startswith", (*_BACKGROUND_QUESTIONS, *_SUMMARIES))
 _is_summary = methodcaller("startswith", _SUMMARIES)
 _is_reminder = methodcaller("startswith", _REMINDER)
 
@@ -81,17 +82,14 @@ def call_kind(request: Request) -> CallKind:
 def _is_background(
     request: Request, instructions: Sequence[str], user_texts: Sequence[str]
 ) -> bool:
-    if any(map(_is_summary, user_texts)):
+    marked = [*filter(_is_marked, user_texts)]
+    if marked and any(map(_is_summary, marked)):
         return True
     if request.tools or request.body.get("functions"):
         return False
     cap = request.max_output_tokens
     few = cap is not None and cap <= _FEW_TOKENS
-    return (
-        few
-        or any(map(_is_background_instruction, instructions))
-        or any(map(_is_background_question, user_texts))
-    )
+    return few or bool(marked) or any(map(_is_background_instruction, instructions))
 
 
 def _is_sub_agent_billing(text: str) -> bool:

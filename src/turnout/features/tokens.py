@@ -56,14 +56,13 @@ def tokenizer(name: str) -> Tokenizer:
 def count_tokens(texts: Sequence[str], name: str) -> int:
     """Tokens of all ``texts``, each encoded by itself."""
     encode = tokenizer(name).encode_batch_flat
-    return sum(
-        [
-            len(encode([text])[0]) // _ID_BYTES
-            if len(text) < _LONG_CHARACTERS
-            else _count_long(text, name)
-            for text in texts
-        ]
-    )
+    found = 0
+    for text in texts:
+        if len(text) < _LONG_CHARACTERS:
+            found += len(encode([text])[0]) // _ID_BYTES
+        else:
+            found += _count_long(text, name)
+    return found
 
 
 def _count_long(text: str, name: str) -> int:

@@ -51,8 +51,10 @@ class IntentMap:
             by_name = {c.deployment: c for c in candidates}
             return [by_name[name] for name in dict.fromkeys((target, *listed)) if name in by_name]
 
-        def place(candidate: Candidate) -> tuple[bool, bool, float]:
+        def place(candidate: Candidate) -> float:
             name = candidate.deployment
-            return name != target, name != self.default, cost_of(candidate)
+            if name == target:
+                return -2.0
+            return -1.0 if name == self.default else cost_of(candidate)
 
         return sorted(candidates, key=place)

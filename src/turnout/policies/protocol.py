@@ -78,15 +78,11 @@ def in_order(
     candidates: Sequence[Candidate], reasons: Sequence[str] = ("", "fallback")
 ) -> list[Score]:
     """Scores in the given order: the first has propensity 1, the rest are its fallbacks."""
-    return [
-        Score(
-            candidate.deployment,
-            1.0 / (1 + place),
-            0.0 if place else 1.0,
-            reasons[place] if place < len(reasons) else reasons[-1],
-        )
-        for place, candidate in enumerate(candidates)
-    ]
+    scores = []
+    for place, candidate in enumerate(candidates):
+        reason = reasons[place] if place < len(reasons) else reasons[-1]
+        scores.append(Score(candidate.deployment, 1.0 / (1 + place), 0.0 if place else 1.0, reason))
+    return scores
 
 
 def cost_of(candidate: Candidate) -> float:

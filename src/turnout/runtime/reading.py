@@ -17,6 +17,7 @@ from turnout.features import extract, prompt_texts
 from turnout.features.hosted_results import hosted_results, takes_back
 from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly
+from turnout.runtime.classifier_setup import LabelModel
 from turnout.runtime.cohort import LoopBatcher, ThreadBatcher
 from turnout.runtime.label import request_label
 from turnout.runtime.offload import MOST_LOOP_CHARACTERS, run_on
@@ -112,8 +113,7 @@ class Reader:
         """As ``read``, by the local classifier alone; blocks."""
         if self._skips_classifier(request):
             return self._with_features(request, _UNREAD)
-        local = self.parts.classifier.predict(readable_messages(request))
-        return self._with_features(request, local)
+        return self._with_features(request, self._local_prediction(request))
 
     async def read(self, request: Request) -> ReadRequest:
         """The request's features and prediction. Raises RequestError."""
@@ -125,8 +125,15 @@ class Reader:
         label_calls: tuple[Outcome, ...] = ()
         prediction = _UNREAD
         if not self._skips_classifier(request):
-            local = await self._local_prediction(request, executor)
-            prediction, label_calls = await self._with_label(request, local)
+            if executor is None:
+                begun = await self._first_stage.result_for(readable_messages(request))
+                settled = isinstance(begun, Prediction)
+                prediction = begun if settled else await self._second_stage.result_for(begun)
+            else:
+                prediction = await run_on(executor, self._local_prediction, request)
+            label_model = self.parts.label_model
+            if label_model and label_model.is_wanted_for(prediction, self._rules.safety):
+                prediction, label_calls = await self._with_label(request, prediction, label_model)
         if executor is None:
             known = self._with_features(request, prediction, texts)
         else:
@@ -135,7 +142,8 @@ class Reader:
 
     def _executor_for(self, request: Request, texts: Sequence[str]) -> Executor | None:
         """The threads to read on, None for the event loop; a body may hold files beside texts."""
-        size = max(sum(map(len, texts)), request.body_bytes // _BYTES_PER_CHARACTER)
+        size, most_held = sum(map(len, texts)), request.body_bytes // _BYTES_PER_CHARACTER
+        size = max(size, most_held)
         if size <= MOST_LOOP_CHARACTERS:
             return None
         return self._long_readers if size > _LONG_CHARACTERS else self._readers
@@ -144,22 +152,13 @@ class Reader:
         """Whether the configuration lets the request pass without being classified."""
         return not self._rules.safety.pinned and is_pinned(request, self._rules)
 
-    async def _local_prediction(self, request: Request, executor: Executor | None) -> Prediction:
-        classifier = self.parts.classifier
-        if executor is not None:
-            return await run_on(executor, lambda: classifier.predict(readable_messages(request)))
-        begun = await self._first_stage.result_for(readable_messages(request))
-        if isinstance(begun, Prediction):
-            return begun
-        return await self._second_stage.result_for(begun)
+    def _local_prediction(self, request: Request) -> Prediction:
+        return self.parts.classifier.predict(readable_messages(request))
 
     async def _with_label(
-        self, request: Request, local: Prediction
+        self, request: Request, local: Prediction, label_model: LabelModel
     ) -> tuple[Prediction, tuple[Outcome, ...]]:
-        """The local prediction, with a model's label if one is wanted."""
-        label_model = self.parts.label_model
-        if label_model is None or not label_model.is_wanted_for(local, self._rules.safety):
-            return local, ()
+        """The local prediction, with a model's label if it can be asked for."""
         ident = label_model.deployment.id
         why_not: object = self.parts.unavailable_now().get(ident)
         if why_not is None and ident in self.parts.means.lateness.closed("classifier"):
