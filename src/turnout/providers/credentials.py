@@ -13,13 +13,15 @@ _VERSION = {"anthropic-version": "2023-06-01"}
 
 def with_credentials(provider: Provider, headers: Mapping[str, str]) -> dict[str, str]:
     """``headers`` with the key in the form of the provider's family, and the configured headers."""
-    key = provider.api_key
+    key, found = provider.api_key, dict(headers)
     if provider.family == "anthropic":
-        headers = {**headers, **_VERSION, **({"x-api-key": key} if key else {})}
-    else:
-        headers = {**headers, **({"Authorization": f"Bearer {key}"} if key else {})}
+        found |= _VERSION
+        if key:
+            found["x-api-key"] = key
+    elif key:
+        found["Authorization"] = f"Bearer {key}"
     if not provider.headers:
-        return headers
+        return found
     own = {name.lower() for name in provider.headers}
-    kept = {name: value for name, value in headers.items() if name.lower() not in own}
+    kept = {name: value for name, value in found.items() if name.lower() not in own}
     return {**kept, **provider.headers}

@@ -23,7 +23,8 @@ def an_object(value: object, what: str = "a field") -> dict[str, Any]:
 
 def an_index(value: object) -> int:
     """The value, which must be a whole number of at least 0."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    # isinstance would accept True and False.
+    if type(value) is not int or value < 0:
         raise Malformed("an index is not a whole number")
     return value
 

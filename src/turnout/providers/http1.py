@@ -6,7 +6,7 @@ The grammar (RFC 9112) is llhttp's, in its strict mode. This module does not loo
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from copy import copy
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -60,7 +60,8 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the exchange is over, and the connection can carry another one."""
-        return self.over and not (self.closed or self._transport.get_write_buffer_size())
+        ended = not (self._busy or self._parts or self.closed)
+        return ended and not self._transport.get_write_buffer_size()
 
     @property
     def over(self) -> bool:
@@ -98,6 +99,10 @@ class Connection(asyncio.Protocol):
             if not self._busy:
                 return b""
             await self._progress(due)
+        return self.take()
+
+    def take(self) -> bytes:
+        """The bytes of the body that are there and not taken yet."""
         parts = self._parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
@@ -119,18 +124,14 @@ class Connection(asyncio.Protocol):
             # A copy, since the traceback of what is raised holds this connection.
             raise copy(self._error)
 
-    async def _progress(self, due: float) -> None:
-        """Waits until something has come. Raises TimeoutError."""
+    def _progress(self, due: float) -> Awaitable[None]:
+        """Waits, once awaited, until something has come. Raises TimeoutError then."""
         self._due = due
         # The timer is not set anew for each deadline: when it fires, it checks the current one.
         if self._timer is None or due < self._timer_at:
             self._arm(due)
-        # Not in a variable: an error's traceback would hold the future, which holds the error.
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _arm(self, at: float) -> None:
         if self._timer is not None:
@@ -145,11 +146,17 @@ class Connection(asyncio.Protocol):
         if self._loop.time() < self._due:
             self._arm(self._due)
         else:
-            self._waiter.set_exception(TimeoutError())
+            self._wake(TimeoutError())
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    def _wake(self, error: Exception | None = None) -> None:
+        # Not kept: an error's traceback holds this connection, and the future holds the error.
+        waiter, self._waiter = self._waiter, None
+        if waiter is None or waiter.done():
+            return
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
 
     def _end(self, error: Exception | None) -> None:
         """No more bytes are taken."""

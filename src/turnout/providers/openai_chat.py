@@ -53,7 +53,8 @@ class OpenAIChatCodec(FamilyCodec):
         body["messages"] = [_portable(message, self.mark) for message in request.messages]
         lost_fields = () if request.native is None else _adapt(body, request, provider)
         rename_fields(provider, body)
-        check_stops(provider, body.get("stop"))
+        if "stop" in body:
+            check_stops(provider, body["stop"])
         return body, lost_fields
 
     def _set_stream(self, body: dict[str, Any], provider: Provider, *, stream: bool) -> None:
@@ -69,11 +70,14 @@ class OpenAIChatCodec(FamilyCodec):
         answer = read_chunk(payload, "message")
         if not answer.deltas:
             return bad_answer("the answer holds no choices")
-        reasons = {delta.finish_reason for delta in answer.deltas} & INTERRUPTED
-        if reasons:
-            shown = ", ".join(sorted(map(repr, reasons)))
-            return interrupted(f"the provider ended the answer with {shown}")
-        if not self.mark or not any(delta.reasoning for delta in answer.deltas):
+        thinks = False
+        for delta in answer.deltas:
+            if delta.finish_reason in INTERRUPTED:
+                reasons = {other.finish_reason for other in answer.deltas} & INTERRUPTED
+                shown = ", ".join(sorted(map(repr, reasons)))
+                return interrupted(f"the provider ended the answer with {shown}")
+            thinks = thinks or bool(delta.reasoning)
+        if not (thinks and self.mark):
             return answer
         return structs.replace(answer, deltas=tuple(map(self._signed, answer.deltas)))
 

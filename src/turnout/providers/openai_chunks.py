@@ -34,8 +34,8 @@ def read_chunk(payload: object, part: Part) -> Chunk:
     return Chunk(
         deltas=tuple([_delta(choice, place, part) for place, choice in enumerate(choices)]),
         usage=openai_usage(usage or _usage_of_groq(answer)),
-        model=_name(answer.get("model"), "model"),
-        id=_name(answer.get("id"), "id"),
+        model=any_text(answer.get("model"), "model") or None,
+        id=any_text(answer.get("id"), "id") or None,
         raw=answer,
     )
 
@@ -51,19 +51,19 @@ def _delta(choice: object, place: int, part: Part) -> Delta:
     message = an_object(item.get(part) or {}, part)
     thoughts = message.get("reasoning_content") or message.get("reasoning")
     text, calls = message.get("content"), message.get("tool_calls")
-    cited = message.get("annotations")
+    cited, index = message.get("annotations"), item.get("index")
     if isinstance(text, list):
         text, in_parts = _text_and_thoughts(text)
         thoughts = thoughts or in_parts
     return Delta(
-        choice=_index(item.get("index"), place),
+        choice=place if index is None else an_index(index),
         text=any_text(text, "content"),
         reasoning=any_text(thoughts, "reasoning"),
         refusal=any_text(message.get("refusal"), "refusal"),
         tool_calls=_tool_calls(calls) if calls else (),
         sources=tuple(_sources(cited)) if cited else (),
         hosted=_other_content(message),
-        finish_reason=_name(item.get("finish_reason"), "finish_reason"),
+        finish_reason=any_text(item.get("finish_reason"), "finish_reason") or None,
     )
 
 
@@ -106,21 +106,12 @@ def _tool_calls(value: object) -> tuple[ToolCallDelta, ...]:
 def _tool_call(value: object, place: int) -> ToolCallDelta:
     call = an_object(value, "a tool call")
     function = an_object(call.get("function") or {}, "function")
-    arguments = function.get("arguments")
+    arguments, index = function.get("arguments"), call.get("index")
     if isinstance(arguments, dict):
         arguments = orjson.dumps(arguments).decode()
     return ToolCallDelta(
-        index=_index(call.get("index"), place),
-        id=_name(call.get("id"), "id"),
-        name=_name(function.get("name"), "name"),
+        index=place if index is None else an_index(index),
+        id=any_text(call.get("id"), "id") or None,
+        name=any_text(function.get("name"), "name") or None,
         arguments=any_text(arguments, "arguments"),
     )
-
-
-def _name(value: object, what: str) -> str | None:
-    """The value, which must be text or None; None if it is empty."""
-    return any_text(value, what) or None
-
-
-def _index(value: object, place: int) -> int:
-    return place if value is None else an_index(value)

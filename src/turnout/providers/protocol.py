@@ -81,8 +81,10 @@ async def read_all(response: WireResponse) -> bytes:
     """The whole body; ends the exchange. Raises what ``read`` raises."""
     parts = []
     try:
-        while not response.over and (part := await response.read()):
+        while part := await response.read():
             parts.append(part)
+            if response.over:
+                break
     finally:
         if not response.over:
             await response.aclose(reuse=True)

@@ -15,7 +15,8 @@ class NotAnAddress(Exception):
 class Target:
     """Where a URL leads: ``host`` and ``port`` to connect to, ``path`` with its query to ask for.
 
-    ``name`` is host and port for people, ``authority`` what the Host header says.
+    ``name`` is host and port for people, ``authority`` what the Host header says. Connections are
+    shared by ``place``.
     """
 
     host: str
@@ -24,11 +25,7 @@ class Target:
     path: str
     authority: str
     name: str
-
-    @property
-    def place(self) -> Place:
-        """What connections are shared by."""
-        return self.host, self.port, self.tls
+    place: Place
 
 
 @lru_cache(maxsize=1024)
@@ -48,11 +45,13 @@ def target_of(url: str) -> Target:
         raise NotAnAddress("its path has characters that must be percent-encoded")
     bracketed = f"[{host}]" if ":" in host else ascii_host.decode()
     default = parts.port is None or parts.port == (443 if tls else 80)
+    name = host if ":" in host else ascii_host.decode()
     return Target(
-        host=host if ":" in host else ascii_host.decode(),
+        host=name,
         port=port,
         tls=tls,
         path=path,
         authority=bracketed if default else f"{bracketed}:{port}",
         name=f"{host}:{port}",
+        place=(name, port, tls),
     )

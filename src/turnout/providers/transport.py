@@ -8,7 +8,8 @@ This module does not look into bodies.
 import asyncio
 import ssl
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any
 
 from turnout.core import Fault
 from turnout.providers.connecting import (
@@ -104,7 +105,7 @@ class HttpTransport:
 
 
 class HttpResponse:
-    """An answer whose head has arrived."""
+    """An answer whose head has arrived; ``over`` as in WireResponse."""
 
     def __init__(
         self, connection: Connection, pool: Pool, target: Target, deadlines: Deadlines
@@ -118,30 +119,19 @@ class HttpResponse:
         self._target = target
         self._deadlines = deadlines
         self._left = _MAX_ANSWER_BYTES
+        self.over = False
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers, with names in lower case; of a name given twice the last one counts."""
         return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in self._head}
 
-    @property
-    def over(self) -> bool:
-        """As WireResponse.over."""
-        return self._connection is None and self._inflate is None
-
-    async def read(self, due: float | None = None) -> bytes:
+    def read(self, due: float | None = None) -> Coroutine[Any, Any, bytes]:
         """As WireResponse.read.
 
         Raises TransportError, or TimeoutError if nothing came by ``due`` on the loop's clock.
         """
-        if self._inflate is None:
-            return self._counted(await self._raw(due))
-        while not (piece := self._next_piece()):
-            data = await self._raw(due)
-            if not data:
-                return b""
-            self._unpacked = self._inflate(data)
-        return self._counted(piece)
+        return self._raw(due) if self._inflate is None else self._inflated(due, self._inflate)
 
     async def aclose(self, *, reuse: bool = False) -> None:
         """As WireResponse.aclose."""
@@ -152,17 +142,25 @@ class HttpResponse:
             await self._drain(connection)
         self._give_back()
 
+    async def _inflated(self, due: float | None, inflate: Inflate) -> bytes:
+        while not (piece := self._next_piece()):
+            data = await self._raw(due)
+            if not data:
+                return b""
+            self._unpacked = inflate(data)
+        return self._counted(piece)
+
     async def _raw(self, due: float | None) -> bytes:
-        connection, loop = self._connection, self._pool.loop
+        connection = self._connection
         if connection is None:
             return b""
         first = self._left == _MAX_ANSWER_BYTES
-        deadline = self._deadlines.next(loop.time(), first=first)
-        ours = due is None or deadline <= due
+        deadline = self._deadlines.next(self._pool.loop.time(), first=first)
+        until = deadline if due is None else min(deadline, due)
         try:
-            data = await connection.read(deadline if due is None or ours else due)
+            data = connection.take() or await connection.read(until)
         except TimeoutError as error:
-            if not ours:
+            if until < deadline:
                 raise
             raise self._end(self._deadlines.missed(deadline, first=first)) from error
         except _FAILURES as error:
@@ -172,7 +170,7 @@ class HttpResponse:
             raise
         if connection.over:
             self._give_back()
-        return data
+        return data if self._inflate else self._counted(data)
 
     def _counted(self, data: bytes) -> bytes:
         self._left -= len(data)
@@ -192,6 +190,7 @@ class HttpResponse:
 
     def _give_back(self) -> None:
         connection, self._connection = self._connection, None
+        self.over = self._inflate is None
         if connection is not None:
             self._pool.give(self._target, connection)
 
@@ -221,12 +220,11 @@ def _written(request: WireRequest, target: Target) -> bytes:
         "Accept-Encoding: identity",
         f"Content-Length: {len(request.body)}",
         *map(": ".join, request.headers.items()),
-        "\r\n",
     ]
-    head = "\r\n".join(lines)
-    if head.count("\n") != len(lines) or head.count("\r") != len(lines) or "\0" in head:
+    said = "".join(lines)
+    if "\n" in said or "\r" in said or "\0" in said:
         raise Unsendable("a header holds a line break; check the key and the headers")
-    return head.encode() + request.body
+    return "\r\n".join([*lines, "\r\n"]).encode() + request.body
 
 
 def _closed(connection: Connection | None, fault: Fault) -> TransportError:

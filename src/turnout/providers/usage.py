@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Usage
-from turnout.providers.counts import WrongCount, checked, count, inner_count, required
+from turnout.providers.counts import WrongCount, checked, count, required
 
 
 def openai_usage(payload: object) -> Usage | None:
@@ -54,10 +54,12 @@ def responses_usage(payload: object) -> Usage | None:
 def _read(payload: Mapping[str, Any]) -> Usage:
     prompt = required(payload, "prompt_tokens")
     completion = required(payload, "completion_tokens")
-    read, write = _cache(payload, prompt)
-    text, reasoning = _output(payload, prompt, completion)
-    asked = inner_count(payload, "prompt_tokens_details", "audio_tokens")
-    answered = inner_count(payload, "completion_tokens_details", "audio_tokens")
+    of_prompt = _details(payload, "prompt_tokens_details")
+    of_completion = _details(payload, "completion_tokens_details")
+    read, write = _cache(payload, of_prompt, prompt)
+    text, reasoning = _output(payload, of_completion, prompt, completion)
+    asked = count(of_prompt, "audio_tokens") or 0 if of_prompt else 0
+    answered = count(of_completion, "audio_tokens") or 0 if of_completion else 0
     if prompt == 0 or read + write > prompt or asked > prompt or answered > completion:
         raise WrongCount
     return Usage(
@@ -71,13 +73,14 @@ def _read(payload: Mapping[str, Any]) -> Usage:
     )
 
 
-def _cache(payload: Mapping[str, Any], prompt: int) -> tuple[int, int]:
+def _cache(
+    payload: Mapping[str, Any], details: Mapping[str, Any] | None, prompt: int
+) -> tuple[int, int]:
     """Tokens read from and written to the cache, all of them part of ``prompt``."""
-    details = payload.get("prompt_tokens_details")
     hit, top = payload.get("prompt_cache_hit_tokens"), payload.get("cached_tokens")
     if details is None and hit is None and top is None:
         return 0, 0
-    details = _details(details)
+    details = details or {}
     miss = count(payload, "prompt_cache_miss_tokens")
     reports = {checked(v) for v in (details.get("cached_tokens"), hit, top) if v is not None}
     if len(reports) > 1 or (hit is not None and miss is not None and hit + miss != prompt):
@@ -85,13 +88,14 @@ def _cache(payload: Mapping[str, Any], prompt: int) -> tuple[int, int]:
     return max(reports, default=0), count(details, "cache_write_tokens") or 0
 
 
-def _output(payload: Mapping[str, Any], prompt: int, completion: int) -> tuple[int, int]:
+def _output(
+    payload: Mapping[str, Any], details: Mapping[str, Any] | None, prompt: int, completion: int
+) -> tuple[int, int]:
     """Text and reasoning tokens; the total tells whether reasoning is part of the completion."""
-    total, details = count(payload, "total_tokens"), payload.get("completion_tokens_details")
-    reasoning = 0 if details is None else count(_details(details), "reasoning_tokens") or 0
-    outside = completion, reasoning
+    total = count(payload, "total_tokens")
+    reasoning = count(details, "reasoning_tokens") or 0 if details else 0
     if total is None:
-        return (completion - reasoning, reasoning) if reasoning <= completion else outside
+        return (completion - reasoning if reasoning <= completion else completion), reasoning
     rest = total - prompt - completion
     if rest == 0 and reasoning <= completion:
         return completion - reasoning, reasoning
@@ -100,9 +104,8 @@ def _output(payload: Mapping[str, Any], prompt: int, completion: int) -> tuple[i
     raise WrongCount
 
 
-def _details(value: object) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise WrongCount
-    return value
+def _details(payload: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    details = payload.get(name)
+    if details is None or isinstance(details, dict):
+        return details
+    raise WrongCount

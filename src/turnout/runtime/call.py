@@ -78,10 +78,9 @@ class Call(Struct, kw_only=True):
     @property
     def left_out(self) -> Sequence[str]:
         """The settings of the request that are not sent, since the model refuses them."""
-        refused_settings = self._refused_settings
-        if not refused_settings:
+        if not any(self.backend.refused_settings):
             return ()
-        names = among(self.request, refused_settings)
+        names = among(self.request, self._refused_settings)
         return [name for name in names if added(self.request, name)] if self.exact else names
 
     @property
@@ -315,10 +314,9 @@ class Call(Struct, kw_only=True):
         """
         if self._stated_pico_usd is not None:
             return self._stated_pico_usd
-        if usage.is_empty:
-            return 0
         priced = billed_deployment(self.target, self._model, self.catalog)
-        return None if priced is None else cost(priced, usage)
+        found = None if priced is None else cost(priced, usage)
+        return 0 if found is None and usage.is_empty else found
 
     def _estimate(self, fault: Fault | None) -> Usage:
         """Tokens by our own count; none for a call that the provider refused or never saw.

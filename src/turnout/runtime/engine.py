@@ -257,14 +257,16 @@ class Engine:
         self, request: Request, chosen: Decision, decision: Decision, read: ReadRequest
     ) -> Walk:
         """The walk of an admitted decision; ``chosen`` is what it was before budgets counted."""
-        unfit = chosen.model if request.constraints.drafts else "verdicts on drafts"
+        unfit = None
+        if decision.deployment != chosen.deployment:
+            unfit = chosen.model if request.constraints.drafts else "verdicts on drafts"
         return self._walk(
             request=request,
             decision=decision,
             means=self._parts.means,
             outcomes=list(read.label_calls),
             prefix=read.prefix,
-            over_budget_model=None if decision.deployment == chosen.deployment else unfit,
+            over_budget_model=unfit,
         )
 
 

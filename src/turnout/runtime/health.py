@@ -178,8 +178,9 @@ class Health:
         # What was chosen before it was closed is no probe: closing it forgets the choices.
         state.probed = bool(state.choices) and state.until > self._clock()
         if state.choices:
-            state.choices.popleft()
-        self._note_limit(state)
+            state.choices.popleft()  # it has counted as a call since then
+        else:
+            self._note_limit(state)
         most = self._rules.retry_reserve + 10
         state.retry_tokens = min(most, state.retry_tokens + self._rules.retry_share)
 

@@ -5,14 +5,14 @@ as one that the provider filtered does, and no other model is asked.
 This module does not know how texts are scored.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from msgspec import structs
 
-from turnout.core import Chunk, Delta, Outcome, Scan, Usage
+from turnout.core import Chunk, Delta, Scan, Usage
 from turnout.runtime.answer_texts import answer_texts
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.call import Call
@@ -74,11 +74,11 @@ class ScreenedWalk(Walk, kw_only=True):
                 self._stop(screen.stopped, screen.choices, last, usage, released=screen.released),
             )
 
-    async def _record(self, call: Call) -> Outcome:
+    def _record(self, call: Call) -> Awaitable[None]:
         # What is held back was not released, so that another route may still answer.
         if call.outcome is not None and self.screen is not None and not self.screen.released:
             call.outcome = structs.replace(call.outcome, released=False)
-        return await super()._record(call)
+        return super()._record(call)
 
     def _record_scans(self, scanner: Scanner) -> None:
         self.scans = tuple(scanner.scans.values())

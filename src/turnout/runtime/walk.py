@@ -74,11 +74,11 @@ class Walk(Struct, kw_only=True):
                 try:
                     answer = await self._answer(call)
                 finally:
-                    outcome = await self._record(call)
+                    await self._record(call)
                 if answer is not None:
                     await self.means.cohort.end_step()
                     return answer
-                attempt = _advance(plan, self._within_budget(outcome))
+                attempt = _advance(plan, self._within_budget(self.outcomes[-1]))
         finally:
             await self._settled()
         return None
@@ -98,8 +98,8 @@ class Walk(Struct, kw_only=True):
                         async for batch in batches:
                             yield batch
                 finally:
-                    outcome = await self._record(call)
-                attempt = _advance(plan, self._within_budget(outcome))
+                    await self._record(call)
+                attempt = _advance(plan, self._within_budget(self.outcomes[-1]))
         finally:
             await self._settled()
 
@@ -175,22 +175,23 @@ class Walk(Struct, kw_only=True):
         call.outcome = structs.replace(call.outcome, status="failed", error=fault)
         return []
 
-    async def _record(self, call: Call) -> Outcome:
+    def _record(self, call: Call) -> Awaitable[None]:
+        """Records how a call ended; once awaited that is written, even when the caller leaves."""
         if call.outcome is None:
             raise RuntimeError("a call ended without an outcome")
         self.outcomes.append(call.outcome)
         if self.means.caches is not None:
             self.means.caches.learn(self.request, self.decision, call.outcome, self.prefix)
         written = self.means.call_ended(call.outcome)
-        if written is not DONE:
-            try:
-                await asyncio.shield(written)  # written even when the caller leaves
-            except BudgetExceeded as full:
-                ordinal = call.attempt.route.ordinal
-                self.closed |= await hold_remaining_routes(
-                    self.request, self.decision, ordinal, full, self.means
-                )
-        return call.outcome
+        return written if written is DONE else self._written(written, call.attempt.route.ordinal)
+
+    async def _written(self, written: Awaitable[None], ordinal: int) -> None:
+        try:
+            await asyncio.shield(written)
+        except BudgetExceeded as full:
+            self.closed |= await hold_remaining_routes(
+                self.request, self.decision, ordinal, full, self.means
+            )
 
     def _within_budget(self, outcome: Outcome) -> Outcome:
         """The outcome for the plan: without a retry if the retry budget is spent."""
