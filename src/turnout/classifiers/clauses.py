@@ -46,7 +46,7 @@ _END = re.compile(
     r")"
 )
 # Words, numbers and commas, in which no end of a clause need be searched for.
-_UNBROKEN = re.compile(r"(?:[A-Za-z0-9, ]++(?:(?<! )['-](?=[A-Za-z0-9]))?+)++[.!?]?")
+_UNBROKEN = re.compile(r"(?>(?:[A-Za-z0-9, ]++(?>(?:(?<! )['-](?=[A-Za-z0-9]))?))+)[.!?]?")
 _LETTER = re.compile(r"\w")
 # Signs that close something or end a sentence.
 _CLOSES = re.compile(r"[.!?;:,)\]}>`\"']")

@@ -8,11 +8,11 @@ import re
 
 from turnout.classifiers.words import EVERYDAY
 
-_WORD = r"[^\W_]++(?:['’][^\W_]++)*+"
+_WORD = r"[^\W_]++(?>(?:['’][^\W_]++)*)"
 _JOINT = r"[,;:!?)\"']*+[-_.+/]++[(\"']*+"
-_JOINED = re.compile(rf"(?<![^\W_]){_WORD}(?:{_JOINT}{_WORD}){{4,}}+")
+_JOINED = re.compile(rf"(?<![^\W_]){_WORD}(?>(?:{_JOINT}{_WORD}){{4,}})")
 _SIGNS = re.compile(_JOINT)
-_HUMPED = re.compile(r"(?<![^\W_])[a-z\d]*+(?:[A-Z][a-z\d]*+){4,}+(?![^\W_])")
+_HUMPED = re.compile(r"(?<![^\W_])[a-z\d]*+(?>(?:[A-Z][a-z\d]*+){4,})(?![^\W_])")
 _HUMP = re.compile(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # So many words make a sentence, of which one in so many is an everyday one.
 _WORDS, _ONE_IN = 5, 6

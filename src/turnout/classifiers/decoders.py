@@ -32,7 +32,7 @@ _BASE32 = re.compile(r"(?<!\w)[A-Z2-7]{16,}={0,6}(?![\w=])")
 _HEX = re.compile(r"(?<!\w)(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[\s:,]?){8,}(?!\w)")
 _BINARY = re.compile(r"(?<!\w)(?:[01]{7,8}\s*){4,}(?!\w)")
 _BYTE = "[0-9A-Fa-f]{2}"
-_DECIMAL = re.compile(r"(?<![\w.])[0-9]{2,3}(?:[\s,;]++[0-9]{2,3}\b){11,}+")
+_DECIMAL = re.compile(r"(?<![\w.])[0-9]{2,3}(?>(?:[\s,;]++[0-9]{2,3}\b){11,})")
 # Bytes behind a sign. A pattern that begins with its sign is much faster than one with a group.
 _PERCENT, _QUOTED = (
     re.compile(

@@ -13,7 +13,7 @@ from turnout.classifiers.words import worded_lines
 
 _OPENS = re.compile(r'\{\s*"[^"\\]*"\s*:|\[\s*"')
 # A name or a value of at least two words.
-_STRING = re.compile(r'[:,\[{]\s*"((?:[^"\\]|\\.)*+)(?:"(?=\s*[:,\]}])|\Z)', re.DOTALL)
+_STRING = re.compile(r'[:,\[{]\s*"((?>(?:[^"\\]|\\.)*))(?:"(?=\s*[:,\]}])|\Z)', re.DOTALL)
 _LEAST = 2
 
 

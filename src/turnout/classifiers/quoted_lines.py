@@ -9,7 +9,7 @@ from itertools import groupby
 
 from turnout.classifiers.words import worded_lines
 
-_LINE = re.compile(r"^[ \t]*+((?:>[ \t]?)++)(.*)", re.MULTILINE)
+_LINE = re.compile(r"^[ \t]*+((?>(?:>[ \t]?)+))(.*)", re.MULTILINE)
 
 
 def from_quoted_lines(text: str) -> str | None:

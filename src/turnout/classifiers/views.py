@@ -31,9 +31,9 @@ _BLOCK, _UNBROKEN, _OVERLAP = 2**16, 2**17, 3
 # Runs of words without signs, which are most of a usual prompt, have a faster pattern.
 _WORD = r"[A-Za-z][a-z']{1,19}+"
 _WORDS = re.compile(
-    rf"""(?:(?:{_WORD}[ \n-]++)++"""
+    rf"""(?>(?:(?>(?:{_WORD}[ \n-]++)+)"""
     rf"""|["'(]*+(?:{_WORD}|[aAI]|[A-Z]{{2,6}}+|[0-9]{{1,9}}+(?!\W*[0-9]))"""
-    r"""["'),.;:!?]*+(?:[ \n-]++|\Z))++"""
+    r"""["'),.;:!?]*+(?:[ \n-]++|\Z))+)"""
 )
 # Of plain words so many hyphens may join a sentence.
 _HYPHENS = 4

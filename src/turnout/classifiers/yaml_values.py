@@ -12,8 +12,8 @@ from turnout.classifiers.words import worded_lines
 # A name in small letters, as programs give them: lines of a play or of minutes begin with people's.
 # Behind it stands a value, or, behind a sign, a block of lines that are indented more.
 _PAIR = re.compile(
-    r"^( *+)(?:- ++)*+[a-z_][\w.-]{0,40}+:"
-    r"(?: ++[|>][-+\d]*+ *\n((?:\1 ++\S.*(?:\n|\Z)| *+\n)++)| ++(\S.*)|(?= *$))",
+    r"^( *+)(?>(?:- ++)*)[a-z_][\w.-]{0,40}+:"
+    r"(?: ++[|>][-+\d]*+ *\n((?>(?:\1 ++\S.*(?:\n|\Z)| *+\n)+))| ++(\S.*)|(?= *$))",
     re.MULTILINE,
 )
 _LEAST = 2
