@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import threading
 import time
+from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,31 @@ def test_a_guest_whose_owner_ends_while_it_sends_goes_on_with_the_next(tmp_path:
     done.wait()
     guest.close()
     host.close()
+    owner.close()
+
+
+def test_a_guest_that_is_being_accepted_when_the_host_closes_is_disconnected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would wait for an owner that writes nothing any more."""
+    accepted, closed = threading.Event(), threading.Event()
+
+    class SlowListener(Listener):
+        def accept(self) -> Connection:
+            connection = super().accept()
+            accepted.set()
+            closed.wait(30)
+            return connection
+
+    monkeypatch.setattr("turnout.ledger.host.Listener", SlowListener)
+    owner, host = _owner(tmp_path)
+    link = Client(str(tmp_path / "socket"), "AF_UNIX", authkey=SECRET)
+    assert accepted.wait(30)
+    host.close()
+    closed.set()
+    assert link.poll(30)
+    with pytest.raises((EOFError, OSError)):
+        link.recv()
     owner.close()
 
 

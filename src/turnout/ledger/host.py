@@ -52,12 +52,17 @@ class LedgerHost:
                 link.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
 
     def _accept(self) -> None:
-        while not self._closed:
+        while True:
             try:
                 guest = self._listener.accept()
             except DISCONNECTED:
+                if self._closed:
+                    return
                 continue
             self.guests.add(guest)
+            if self._closed:  # since it was accepted; ``close`` may not have seen it
+                guest.close()
+                return
             threading.Thread(target=self._serve, args=(guest,), daemon=True).start()
 
     def _serve(self, guest: Connection) -> None:
