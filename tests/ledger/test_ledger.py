@@ -79,6 +79,22 @@ async def test_a_settlement_is_kept_when_its_waiter_is_cancelled(make_store: Mak
     assert verify(make_store()) == []
 
 
+async def test_a_settlement_is_kept_though_its_hold_was_still_being_written(
+    make_store: MakeStore,
+) -> None:
+    """A caller who leaves at once does not keep the end from following the hold."""
+    reported = next(traffic(1, 1))
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        hold = ledger.decided(reported.request, reported.decision, bounds_up_to(USD))
+        holding = asyncio.ensure_future(hold)
+        await asyncio.sleep(0)
+        waiter = asyncio.ensure_future(ledger.settled(reported.decision))
+        waiter.cancel()
+        await holding
+    (line,) = latest_requests(make_store())
+    assert line.state == "settled"
+
+
 async def test_a_cache_that_lasts_an_hour_is_billed_as_one(make_store: MakeStore) -> None:
     """At twice a fresh token, by a price of its own, which the sums are checked against."""
     request = make_request(1)

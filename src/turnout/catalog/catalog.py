@@ -137,9 +137,10 @@ class Deployment:
             return f"does not run {', '.join(features.hosted)}"
         return self.card.missing_capability(features)
 
-    def may_search(self, features: Features) -> bool:
-        """Whether tools of the request search there, and are billed by the search."""
-        return features.searches != 0 and self.provider.family == "anthropic"
+    @property
+    def bills_searches(self) -> bool:
+        """Whether the provider's own tools search there, and are billed by the search."""
+        return self.provider.family == "anthropic"
 
     def unlisted_field(self, features: Features) -> str | None:
         """The field of the request for which the price list has no price; None if it has one."""
@@ -159,7 +160,7 @@ class Deployment:
         hears = "audio" in features.modalities
         if hears or features.wants_audio:
             price = price.with_audio(in_prompt=hears, in_answer=features.wants_audio)
-        if features.searches != 0 and price is not None and self.may_search(features):
+        if features.searches != 0 and price is not None and self.bills_searches:
             price = price.with_searches(features.searches)
         return price
 

@@ -86,7 +86,8 @@ class Price:
     def cost(self, usage: Usage) -> int:
         """Pico-dollars for one call's tokens, as text."""
         price = _with_hour_cache(self) if usage.hour_cache else self
-        return price.rates_for(usage.total_input).cost(usage)
+        rates = price.rates_for(usage.total_input) if price.tiers else price.rates
+        return rates.cost(usage)
 
     def extra_cost(self, usage: Usage) -> int | None:
         """Pico-dollars that one call cost beyond its tokens as text; None where unknown."""

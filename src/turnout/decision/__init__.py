@@ -2,7 +2,7 @@
 
 from turnout.decision.attempts import Attempt, RetryRules, attempts
 from turnout.decision.balance import SIGNED_BY, Balance, Group
-from turnout.decision.bound import bound, input_tokens, lowered_cap
+from turnout.decision.bound import bound, bounds_at, input_tokens, lowered_cap
 from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
 from turnout.decision.knobs import Knobs
 from turnout.decision.reach import reachable_names
@@ -21,6 +21,7 @@ __all__ = [
     "SafetyRule",
     "attempts",
     "bound",
+    "bounds_at",
     "decide",
     "decision_id",
     "input_tokens",

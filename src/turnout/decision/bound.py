@@ -5,6 +5,7 @@ This module does not know budgets.
 """
 
 import math
+from collections.abc import Iterable
 
 from turnout.catalog import Deployment, ModelCard
 from turnout.core import Bound, Features, Request
@@ -43,21 +44,31 @@ def _margin(prompt: int) -> int:
 
 def bound(request: Request, features: Features, deployment: Deployment) -> Bound:
     """The most that one call can use, answers as long as the caller's cap and the model allow."""
-    card, more = deployment.card, features.uncounted
-    counted = input_tokens(features, deployment)
-    prompt = counted + _margin(counted)
-    if deployment.may_search(features):
-        more = None  # the length of what a search finds is unknown, too
-    if more != 0:
-        # A provider takes no more than fits the window, whatever a file holds.
-        window = max(prompt, card.context_window)
-        prompt = window if more is None else min(window, prompt + more)
-    room = answer_room(counted, card) if card.kind == "chat" else 0
-    cap = request.max_output_tokens or deployment.default_max_tokens
-    answers = (cap if cap and cap < room else room) * request.choices
-    price = deployment.price_for(features)
-    if price is None:
-        return Bound(None, prompt + answers)
-    if features.hour_cache and deployment.has_hour_cache:
-        price = price.with_hour_cache()
-    return Bound(price.most_cost(prompt, answers), prompt + answers)
+    return bounds_at([deployment], request, features)[deployment.id]
+
+
+def bounds_at(
+    deployments: Iterable[Deployment], request: Request, features: Features
+) -> dict[str, Bound]:
+    """The most that a call to each deployment can use."""
+    own_cap, choices, unseen = request.max_output_tokens, request.choices, features.uncounted
+    found: dict[str, Bound] = {}
+    for deployment in deployments:
+        card, more = deployment.card, unseen
+        counted = input_tokens(features, deployment)
+        prompt = counted + _margin(counted)
+        if features.searches != 0 and deployment.bills_searches:
+            more = None  # the length of what a search finds is unknown, too
+        if more != 0:
+            # A provider takes no more than fits the window, whatever a file holds.
+            window = max(prompt, card.context_window)
+            prompt = window if more is None else min(window, prompt + more)
+        room = answer_room(counted, card) if card.kind == "chat" else 0
+        cap = own_cap or deployment.default_max_tokens
+        answers = (cap if cap and cap < room else room) * choices
+        price = deployment.price_for(features)
+        if price is not None and features.hour_cache and deployment.has_hour_cache:
+            price = price.with_hour_cache()
+        cost = None if price is None else price.most_cost(prompt, answers)
+        found[deployment.id] = Bound(cost, prompt + answers)
+    return found

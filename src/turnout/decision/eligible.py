@@ -113,7 +113,7 @@ def _check_budget(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
 def _why_unpriced(features: Features, deployment: Deployment) -> str:
     if name := deployment.unlisted_field(features):
         return f"its price is unknown, as price lists have none with this {name},"
-    if features.searches is None and deployment.may_search(features):
+    if features.searches is None and deployment.bills_searches:
         return "its price is unknown, as web_search has no max_uses,"
     return "its price is unknown"
 

@@ -4,11 +4,11 @@ Invariant: no hold admitted here lifts the sum of spent and held above the limit
 window. Pure: the balances are arguments, read under the transaction's lock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from turnout.core import BudgetExceeded, Standing
-from turnout.ledger.entries import Charge, Decided, Entry, Hold, Settlement
+from turnout.ledger.entries import Charge, Decided, Entry, Hold, Settlement, Use
 
 Account = tuple[str, str]  # an account and its window
 Balance = tuple[int, int]  # spent, held
@@ -18,14 +18,13 @@ def accounts_of(entries: Sequence[Entry]) -> list[Account]:
     """The accounts that a batch changes, in the order in which every process locks them."""
     found: set[Account] = set()
     for entry in entries:
-        kind = type(entry)
-        if kind is Settlement:
-            found.update((use.account, use.window) for use in entry.uses)  # type: ignore[union-attr]
-            continue
-        hold = _hold_of(entry)
-        if hold is not None:
-            found.update((c.account, c.window) for c in hold.charges)
-            found.update((c.account, c.window) for c in hold.replaces)
+        changes: Iterable[Use | Charge] = ()
+        if type(entry) is Settlement:
+            changes = entry.uses
+        elif (hold := _hold_of(entry)) is not None:
+            changes = (*hold.charges, *hold.replaces)
+        for change in changes:
+            found.add((change.account, change.window))
     return sorted(found)
 
 
@@ -50,6 +49,8 @@ class Balances:
     def apply(self, entries: Sequence[Entry]) -> dict[int, BudgetExceeded]:
         """Count a batch, settlements first, since they make room. Returns the refused, by place."""
         refused: dict[int, BudgetExceeded] = {}
+        if not self._balances:
+            return refused  # no entry counts against a budget
         for entry in entries:
             if type(entry) is Settlement:
                 self._settle(entry)

@@ -152,11 +152,6 @@ class Settlement(Struct, frozen=True):
     n: int = 0
     unsure: bool = False
 
-    @property
-    def hour(self) -> int:
-        """The hour of the decision, counted from the epoch."""
-        return self.decided_ms // HOUR_MS
-
 
 class Opinion(Struct, frozen=True):
     """Feedback on an answer: ``metric`` and its value in millionths, from ``source``."""

@@ -8,8 +8,8 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import structs
 
@@ -66,6 +66,8 @@ class Ledger(Recorder):
         self.use_prices(catalog)
         self._stand_in = stand_in
         self._lease_s = lease_s
+        # How long a hold or a claim lives if nobody ends it, in milliseconds.
+        self.lease_ms = int(lease_s * 1000)
         self.now_ms = now_ms
         self.after_close: list[Callable[[], object]] = []
         self._open: dict[str, OpenRequest] = {}
@@ -87,11 +89,6 @@ class Ledger(Recorder):
             self.store, upkeep=self._upkeep, busy=lambda: bool(self._open or self.owners.guests),
             idle_s=idle_s,
         )  # fmt: skip
-
-    @property
-    def lease_ms(self) -> int:
-        """How many milliseconds a hold or a claim lives if nobody ends it."""
-        return int(self._lease_s * 1000)
 
     def submit(self, tickets: Sequence[Ticket]) -> None:
         """Write an entry of another process. Raises LedgerError when closed."""
@@ -136,22 +133,22 @@ class Ledger(Recorder):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    async def held(
+    def held(
         self,
         request: Request,
         decision_id: str,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Set money aside for a call that is made before the decision, to decide."""
         entry = self._begin(request, decision_id, bounds)
-        await self._write_hold(entry, entry.hold)
+        return self._write_hold(entry, entry.hold)
 
-    async def decided(
+    def decided(
         self,
         request: Request,
         decision: Decision,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Record a decision, and the hold on the most that an attempt of it can cost."""
         carried_out = bool(decision.routes or decision.blocked)
         entry = self._begin(request, decision.id, bounds, requests=int(carried_out))
@@ -166,7 +163,7 @@ class Ledger(Recorder):
             session=request.session,
             record=pack(request, decision),
         )
-        await self._write_hold(entry, change)
+        return self._write_hold(entry, change)
 
     def attempted(self, outcome: Outcome) -> Awaitable[None]:
         """Record a call that ended. One that failed is durable when the awaitable is done."""
@@ -203,7 +200,7 @@ class Ledger(Recorder):
         """
         entry = self._open.get(decision.id)
         if entry is not None and entry.is_pending:
-            return self._settle_after_hold(decision)
+            return asyncio.shield(self._settle_after_hold(decision))
         return self._settle(decision)
 
     async def abandoned(self, decision_id: str) -> None:
@@ -314,7 +311,9 @@ class Ledger(Recorder):
         return entry
 
     def _stand_in_for(self, entry: OpenRequest, deployment: str | None) -> Deployment | None:
-        return self._stand_in if entry.models.is_chat(deployment) else None
+        if self._stand_in is None or not entry.models.is_chat(deployment):
+            return None
+        return self._stand_in
 
     def _settle(self, decision: Decision) -> Awaitable[None]:
         entry = self._open.pop(decision.id, None)
@@ -337,7 +336,8 @@ class Ledger(Recorder):
 
     def _reusable(self, entry: OpenRequest) -> int:
         """Prompt tokens of the session's last turn that are still in another model's cache."""
-        session, answer = entry.request.session, answering_call(entry.recorded)
+        session = entry.request.session
+        answer = None if session is None else answering_call(entry.recorded)
         if session is None or answer is None:
             return 0
         where, tokens = answer[0].route.deployment, answer[0].usage.total_input

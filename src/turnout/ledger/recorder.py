@@ -58,7 +58,10 @@ class Recorder:
         """Write something that changes nothing. Raises LedgerError if that is not possible."""
 
     def settled(self, decision: Decision) -> Awaitable[None]:
-        """Nothing more will be spent on this decision; all is kept when the awaitable is done."""
+        """Nothing more will be spent on this decision; all is kept when the awaitable is done.
+
+        It is kept as well if whoever waits for that is cancelled.
+        """
         del decision
         return DONE
 

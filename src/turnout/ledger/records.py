@@ -8,7 +8,7 @@ Invariant: unpacking a record and packing it again gives the same bytes. No text
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -299,10 +299,10 @@ def _as_snapshot(fields: list[Any]) -> Snapshot:
     )
 
 
-def _candidate(candidate: Candidate) -> list[Any]:
-    fields = list(structs.astuple(candidate))
+def _candidate(candidate: Candidate) -> Sequence[Any]:
+    fields = structs.astuple(candidate)
     if candidate.excluded is not None:
-        fields[_EXCLUDED] = _exclusion(candidate.excluded)
+        fields = *fields[:_EXCLUDED], _exclusion(candidate.excluded), *fields[_EXCLUDED + 1 :]
     # Without cache classes if the prompt is billed as fresh, as most are.
     return fields if any(fields[-_CACHE_CLASSES:]) else fields[:-_CACHE_CLASSES]
 
@@ -327,9 +327,9 @@ def _as_exclusion(fields: list[Any] | str) -> Exclusion:
     return Exclusion("unstated", fields) if isinstance(fields, str) else Exclusion(*fields)
 
 
-def _route(route: Route) -> list[Any]:
+def _route(route: Route) -> Sequence[Any]:
     # Without fields that most routes lack.
-    fields = list(structs.astuple(route))
+    fields = structs.astuple(route)
     return fields if route.quota else fields[:-1]
 
 

@@ -6,7 +6,7 @@ the same for both databases. This module does not know connections.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from turnout.ledger.entries import (
@@ -14,6 +14,7 @@ from turnout.ledger.entries import (
     UNDECIDED,
     Call,
     Change,
+    Charge,
     Decided,
     Entry,
     Hold,
@@ -91,8 +92,7 @@ class Batch:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._rows: dict[str, list[Row]] = defaultdict(list)
-        self._hours: dict[Row, list[Sums]] = defaultdict(list)
-        self._twins: dict[Row, list[Sums]] = defaultdict(list)
+        self._ends: dict[Row, list[Settlement]] = defaultdict(list)  # by hour, intent and model
         self._changes: Statements = []
         self._prices: set[str] = set()
         for entry in entries:
@@ -100,21 +100,24 @@ class Batch:
 
     def statements(self, balances: list[Row]) -> Statements:
         """The statements with their rows and those of ``balances``, in the order to run them."""
-        rows = {**self._rows, BALANCE: balances}
-        rows[HOUR], rows[TWIN] = _summed(self._hours), _summed(self._twins)
+        rows = {**self._rows, BALANCE: balances, HOUR: [], TWIN: []}
+        # Sorted, so that processes that share a database lock in one order.
+        for key, ends in sorted(self._ends.items()):
+            rows[HOUR].append((*key, *_summed([_hourly(end) for end in ends])))
+            rows[TWIN] += _twin_rows(key, ends)
         return [*self._changes, *((sql, rows[sql]) for sql in ORDER if rows.get(sql))]
 
     def add(self, entry: Entry) -> None:
         """Take an entry in."""
         match entry:
-            case Hold():
-                self._rows[HOLD].append(_hold(entry))
             case Decided():
                 self._decided(entry)
-            case Call():
-                self._call(entry)
             case Settlement():
                 self._settlement(entry)
+            case Hold():
+                self._rows[HOLD].append(_hold(entry))
+            case Call():
+                self._call(entry)
             case Opinion():
                 self._opinion(entry)
             case Change():
@@ -169,10 +172,7 @@ class Batch:
             )
         )  # fmt: skip
         self._rows[FREE].append((end.id,))
-        hour, intent, model = end.hour, end.intent, end.model
-        self._hours[hour, intent, model].append(_hourly(end))
-        for name, sums in end.twins.items():
-            self._twins[hour, intent, model, name].append(sums)
+        self._ends[end.decided_ms // HOUR_MS, end.intent, end.model].append(end)
 
     def _opinion(self, entry: Opinion) -> None:
         self._rows[FEEDBACK].append(
@@ -182,16 +182,27 @@ class Batch:
 
 
 def _hold(hold: Hold) -> Row:
-    held = [(c.account, c.window, c.amount) for c in hold.charges]
     return (
         hold.id, hold.request_id, hold.at_ms, hold.amount_pico_usd, hold.lease_until_ms, hold.owner,
-        json.dumps(held, separators=(",", ":")) if held else None,
+        _charges_text(hold.charges) if hold.charges else None,
     )  # fmt: skip
 
 
-def _summed(found: Mapping[Row, Sequence[Sums]]) -> list[Row]:
-    """Each key with its sums; sorted, so that processes that share a database lock in one order."""
-    return [(*key, *map(sum, zip(*sums, strict=True))) for key, sums in sorted(found.items())]
+def _charges_text(charges: Sequence[Charge]) -> str:
+    return json.dumps([(c.account, c.window, c.amount) for c in charges], separators=(",", ":"))
+
+
+def _summed(rows: Sequence[Sums]) -> Iterable[int]:
+    return map(sum, zip(*rows, strict=True))
+
+
+def _twin_rows(key: Row, ends: Iterable[Settlement]) -> list[Row]:
+    """The sums of each twin, in order."""
+    found: dict[str, list[Sums]] = defaultdict(list)
+    for end in ends:
+        for name, sums in end.twins.items():
+            found[name].append(sums)
+    return [(*key, name, *_summed(sums)) for name, sums in sorted(found.items())]
 
 
 def _hourly(end: Settlement) -> Sums:

@@ -50,12 +50,11 @@ def twins(
     for id_, deployment in catalog.deployments.items():
         candidate = candidates.get(id_) or _candidate(deployment, decision)
         cost, quality = costs[id_], quality_ppm(candidate.quality)
-        unfit = candidate.excluded is not None
-        rated = (0, 0) if quality is None else (1, quality)
+        unfit, rated = candidate.excluded is not None, quality is not None
         if cost is None or actual is None:
-            found[id_] = (1, 1, unfit, 0, 0, *rated)
+            found[id_] = (1, 1, unfit, 0, 0, rated, quality or 0)
         else:
-            found[id_] = (1, 0, unfit, cost, actual, *rated)
+            found[id_] = (1, 0, unfit, cost, actual, rated, quality or 0)
     for name, id_ in extremes.items():
         found[name] = found[id_]
     return found

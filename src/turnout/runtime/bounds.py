@@ -8,7 +8,7 @@ from msgspec import structs
 from turnout.catalog import Catalog
 from turnout.core import Bound, Decision, Request
 from turnout.core.budget import sum_of_bounds
-from turnout.decision import bound, input_tokens
+from turnout.decision import bounds_at, input_tokens
 from turnout.runtime.means import Verifier
 
 
@@ -19,16 +19,16 @@ def bounds(
 
     A draft's bound covers its verification as well.
     """
-    found: dict[str, Bound] = {}
-    for route in decision.routes:
-        deployment = catalog.deployments[route.deployment]
-        most = bound(request, decision.features, deployment)
-        if verifier is not None and route.role == "draft":
-            prompt = input_tokens(decision.features, deployment)
-            most = _with_verification(
+    planned = [catalog.deployments[route.deployment] for route in decision.routes]
+    found = bounds_at(planned, request, decision.features)
+    if verifier is None:
+        return found
+    for route, deployment in zip(decision.routes, planned, strict=True):
+        if route.role == "draft":
+            most, prompt = found[deployment.id], input_tokens(decision.features, deployment)
+            found[deployment.id] = _with_verification(
                 deployment.id, most, verifier.verdict_bounds(prompt, most.tokens - prompt)
             )
-        found[route.deployment] = most
     return found
 
 

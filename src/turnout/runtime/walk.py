@@ -80,7 +80,7 @@ class Walk(Struct, kw_only=True):
                     return answer
                 attempt = _advance(plan, self._within_budget(self.outcomes[-1]))
         finally:
-            await self._settled()
+            await self.means.recorder.settled(self.decision)
         return None
 
     async def stream(self) -> AsyncGenerator[Sequence[Chunk], None]:
@@ -101,7 +101,7 @@ class Walk(Struct, kw_only=True):
                     await self._record(call)
                 attempt = _advance(plan, self._within_budget(self.outcomes[-1]))
         finally:
-            await self._settled()
+            await self.means.recorder.settled(self.decision)
 
     def _answer(self, call: Call) -> Awaitable[Chunk | None]:
         return self._verified_answer(call) if call.attempt.route.role == "draft" else call.whole()
@@ -202,11 +202,6 @@ class Walk(Struct, kw_only=True):
         if self.means.health.may_retry(outcome.route.deployment, stated=stated):
             return outcome
         return structs.replace(outcome, error=structs.replace(fault, retry="no"))
-
-    def _settled(self) -> Awaitable[None]:
-        """Settles the request; once awaited that is written, even when the caller leaves."""
-        written = self.means.recorder.settled(self.decision)
-        return written if written is DONE else asyncio.shield(written)
 
 
 def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:
