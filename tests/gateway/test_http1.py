@@ -40,13 +40,16 @@ class Echo:
             if out.path == "/early":
                 await out.whole(401, [], b"no")
             else:
-                await self._answer(out, await out.body())
+                await out.arrived()
+                await self._answer(out, out.taken_body())
         except (TooLarge, TooLate, Malformed) as failure:
             self.failures.append(type(failure).__name__)
             await out.whole(413, [], b"")
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        finally:
+            out.close()
 
     async def _answer(self, out: Exchange, body: bytes) -> None:
         if out.path == "/never":
@@ -155,6 +158,7 @@ CHUNKS = POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"
         (POST + H2C + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 413, b"connection: close"),
         (POST + H2C + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, b""),
         (POST + CLOSE + b"Content-Length: 2000\r\n\r\n" + b"a" * 2000, 413, b""),
+        (POST + CLOSE + b"Content-Length: 5000\r\n\r\n" + b"a" * 5000, 413, b""),
         (POST.replace(b"/echo", b"/early") + b"Content-Length: 9\r\n\r\nab", 401, b"no"),
         (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400, b""),
         (POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, b""),
@@ -205,6 +209,7 @@ async def test_what_does_not_arrive_in_time_is_answered(
     [
         (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", "Content-Length"),
         (POST + b"Host: other\r\n\r\n", "send one Host header"),
+        (POST + b"X: a\r\n" * 100 + b"\r\n", "more than 100 headers"),
         (POST + b"X: " + b"a" * 5000, "bytes; send less"),
     ],
 )

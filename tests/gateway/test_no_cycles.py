@@ -57,12 +57,12 @@ def test_nothing_of_a_request_waits_for_a_collection(
     """Neither callers who close their connection or leave nor providers that fail leave cycles."""
     w.upstream.scripts["acme/coder"] = fault
     asyncio.run(send(w, leave_after_s))
-    assert soon(lambda: not w.gateway._in_flight)
+    assert soon(lambda: not w.gateway._metrics.under_way)
     gc.collect()
     gc.disable()
     try:
         asyncio.run(send(w, leave_after_s))
-        assert soon(lambda: not w.gateway._in_flight)
+        assert soon(lambda: not w.gateway._metrics.under_way)
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
         kinds = [type(found) for found in gc.garbage]

@@ -283,4 +283,6 @@ def _models_in(answer: Answer) -> set[str]:
 
 def _quiet(w: World) -> None:
     """Waits until nothing is under way, at the gateway or at the provider."""
-    assert soon(lambda: not w.gateway._in_flight and all(e.ended_s for e in w.upstream.invoice))
+    assert soon(
+        lambda: not w.gateway._metrics.under_way and all(e.ended_s for e in w.upstream.invoice)
+    )

@@ -29,7 +29,8 @@ async def test_a_trusted_certificate_carries_exchanges_and_another_one_none(
     cert, key = certificate(tmp_path)
 
     async def echo(out: Exchange) -> None:
-        await out.whole(200, [], await out.body())
+        await out.arrived()
+        await out.whole(200, [], out.taken_body())
 
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

@@ -6,7 +6,8 @@ This module does not know prices, tokens or currencies other than the US dollar.
 
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
-PICO_PER_USD = 10**12
+_PLACES = 12
+PICO_PER_USD = 10**_PLACES
 _TOKENS_PER_MTOK = 10**6
 # A thirtieth of the lowest price of a model, and what a single token of the dearest ones costs.
 _LEAST_USD_PER_MTOK = 1e-4
@@ -46,8 +47,8 @@ def usd(pico_usd: int | None) -> float | None:
 
 def exact_usd(pico_usd: int) -> str:
     """The amount in USD with all twelve decimal places, for programs."""
-    whole, rest = divmod(abs(pico_usd), PICO_PER_USD)
-    return f"{'-' if pico_usd < 0 else ''}{whole}.{rest:012d}"
+    digits = str(pico_usd).zfill(_PLACES + (2 if pico_usd < 0 else 1))
+    return f"{digits[:-_PLACES]}.{digits[-_PLACES:]}"
 
 
 def plain_usd(pico_usd: int) -> str:

@@ -103,8 +103,8 @@ class Access:
 
 def given_key(headers: Mapping[bytes, bytes]) -> str:
     """The key that a request gives, valid or not."""
-    bearer = headers.get(b"authorization", b"")
-    if bearer[:7].lower() == b"bearer ":
+    bearer = headers.get(b"authorization")
+    if bearer is not None and bearer[:7].lower() == b"bearer ":
         key = bearer[7:]
     else:
         key = headers.get(b"x-api-key") or headers.get(b"api-key", b"")

@@ -5,6 +5,7 @@ Invariant: they are written from the attempt that produced the bytes, and hold n
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from turnout.core import Dialect, exact_usd
 from turnout.gateway.cors import Origins
@@ -46,7 +47,7 @@ def decision_headers(
 
 def attempts_of(walk: Walk) -> int:
     """The calls that were made for the answer, without those for a label or a verdict."""
-    return sum([outcome.is_answer and outcome.was_sent for outcome in walk.outcomes])
+    return len([o for o in walk.outcomes if o.is_answer and o.was_sent])
 
 
 def _reason(walk: Walk, *, answered: bool) -> str:
@@ -65,12 +66,11 @@ def left_out_header(walk: Walk) -> Headers:
     return [(b"x-turnout-left-out", printable(", ".join(names), _LONGEST_LIST))] if names else []
 
 
+@lru_cache(maxsize=256)  # models, intents and most reasons are few
 def printable(word: str, longest: int = _LONGEST) -> bytes:
     """A header's value: a provider may call its model anything, line breaks included."""
-    if not word.isascii():
-        word = word.replace("→", "->").replace("≥", ">=")
     if not (word.isascii() and word.isprintable()):
-        word = _NOT_PRINTABLE.sub("?", word)
+        word = _NOT_PRINTABLE.sub("?", word.replace("→", "->").replace("≥", ">="))
     return word[:longest].encode()
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, structs
 
 from turnout.core import Chunk, Delta, RouterError, Usage
 from turnout.gateway.answer_headers import decision_headers, left_out_header
@@ -35,7 +35,14 @@ def answer(
     walk: Walk, dialect: ApiDialect, inbound: Inbound, out: Exchange, hold_s: float | None
 ) -> Awaitable[None]:
     """Carries the walk out and sends its answer, once awaited. Raises RequestError."""
-    answering = _Answering(dialect=dialect, inbound=inbound, walk=walk, out=out, hold_s=hold_s)
+    answering = _Answering(
+        dialect=dialect,
+        inbound=inbound,
+        walk=walk,
+        out=out,
+        hold_s=hold_s,
+        created=int(time.time()),
+    )
     return answering.stream() if inbound.stream else answering.whole()
 
 
@@ -47,7 +54,7 @@ class _Answering(Struct, kw_only=True):
     hold_s: float | None
     heartbeat: Heartbeat | None = None
     writer: StreamWriter | None = None  # of a stream that has begun
-    created: int = field(default_factory=lambda: int(time.time()))
+    created: int  # in epoch seconds
 
     async def whole(self) -> None:
         chunk = await self.walk.whole()
@@ -59,9 +66,10 @@ class _Answering(Struct, kw_only=True):
         if chunk.usage is None:
             chunk = structs.replace(chunk, usage=self._usage())
         cohort = self.walk.means.cohort
-        body = self.dialect.whole(chunk, self._about())
+        about = self._about()
+        body = self.dialect.whole(chunk, about)
         await cohort.end_step()
-        headers = [JSON, *self._decision_headers(final=True)]
+        headers = [JSON, *self._decision_headers(about.model, final=True)]
         await cohort.end_step()
         await self.out.whole(200, headers, body)
         await cohort.end_step()
@@ -102,9 +110,11 @@ class _Answering(Struct, kw_only=True):
         """Sends the head, which names this attempt's model. Returns a writer for its answer."""
         if self.heartbeat is not None:
             self.heartbeat.stop()
+        about = self._about()
         if self.out.status is None:  # else a sign of life has sent it
-            await self.out.begin(200, [*_EVENTS, *self._decision_headers(final=False)])
-        return self.dialect.writer(self._about())
+            headers = self._decision_headers(about.model, final=False)
+            await self.out.begin(200, [*_EVENTS, *headers])
+        return self.dialect.writer(about)
 
     def _early_head(self) -> Headers:
         """The head of an answer whose model is not known yet."""
@@ -125,23 +135,18 @@ class _Answering(Struct, kw_only=True):
     def _about(self) -> About:
         return About(
             decision=self.walk.decision,
-            model=self._model(),
+            # The provider's name for the model that answers, else the name in the call.
+            model="turnout" if self.walk.call is None else self.walk.call.served_model,
             created=self.created,
             inbound=self.inbound,
         )
 
-    def _model(self) -> str:
-        """The model that answers: its provider's name for it, else the name in the call."""
-        if self.walk.call is None:
-            return "turnout"
-        return self.walk.call.served_model
-
-    def _decision_headers(self, *, final: bool) -> Headers:
+    def _decision_headers(self, model: str, *, final: bool) -> Headers:
         walk = self.walk
         # When the head of a stream is sent, the last call is still in progress.
         under_way = int(not final and not walk.decision.blocked)
         cost = walk.cost_pico_usd if final else self._expected_cost()
-        headers = decision_headers(walk, self._model(), cost, final=final, under_way=under_way)
+        headers = decision_headers(walk, model, cost, final=final, under_way=under_way)
         if walk.decision.blocked or walk.stopped:
             headers.append((b"x-should-retry", b"false"))
         return headers + left_out_header(walk)

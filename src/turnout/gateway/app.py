@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from msgspec import structs
 
@@ -20,12 +21,12 @@ from turnout.gateway.access import Access
 from turnout.gateway.admin import Admin
 from turnout.gateway.answer_headers import common_headers
 from turnout.gateway.answering import answer
-from turnout.gateway.arrival import Arrival, Handler, Routes
+from turnout.gateway.arrival import Arrival, Handler, ReadJson, Routes
 from turnout.gateway.body import Refused, read_json
 from turnout.gateway.cache import Cache, cache_key, cacheable_answer, send_cached
 from turnout.gateway.conversations import Conversations
 from turnout.gateway.cors import Origins
-from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Inbound, Messages, Responses
+from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Messages, Responses
 from turnout.gateway.dialects.words import in_words_of
 from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.idempotency import HEADER, Idempotency
@@ -38,9 +39,9 @@ from turnout.gateway.readiness import Readiness
 from turnout.gateway.recent import Recent
 from turnout.gateway.request_headers import LOW, PRIORITY
 from turnout.gateway.stored_responses import StoredResponses
-from turnout.gateway.tracing import Traced, call_ended, traces_of
+from turnout.gateway.tracing import NoTraces, call_ended, traces_of
 from turnout.gateway.watch import Watch
-from turnout.runtime import Engine, Replays, Walk, is_long, new_id, offload_if_long, replays_in
+from turnout.runtime import Engine, Replays, is_long, new_id, offload_if_long, replays_in
 
 _LOG = logging.getLogger("turnout.gateway")
 # The status that logs and metrics have for a caller who left, as nginx has it.
@@ -80,12 +81,14 @@ class Gateway:
         self.readiness = Readiness(lambda: self.engine)
         self._metrics = Metrics()
         self._listen_to(engine)
-        self._traces = traces_of(engine.parts.config)
+        self._traces = traces_of(engine.parts.config) or NoTraces()
         self._recent = Recent()
         self._cache = Cache()
         self._on_cooldown: Callable[[Cooldown], object] = lambda _: None
-        self._in_flight = 0
         self._outage = log.Outage()
+        self._json: ReadJson = partial(
+            read_json, max_bytes=self.limits.max_body_bytes, deadline_s=self.limits.receive_s
+        )
         self._idempotency = Idempotency(self._replays, self._json)
         self._kept = KeptAnswers(self._replays)
         self._conversations = Conversations(self._kept, self._json)
@@ -148,8 +151,7 @@ class Gateway:
 
     def close(self) -> None:
         """Sends the last traces; may take a few seconds."""
-        if self._traces is not None:
-            self._traces.close()
+        self._traces.close()
 
     async def serve(self, out: Exchange) -> None:
         """Answers one request."""
@@ -161,55 +163,58 @@ class Gateway:
         route, dialect, handler = self._paths.find(arrival)
         origins = self.access.origins
         out.common = common_headers(arrival.id, dialect.name, arrival.headers, origins)
-        self._in_flight += 1
-        self._metrics.in_flight(1)
+        self._metrics.request_began()
         try:
-            with arrival.engine.cohort:
-                await self._guarded(handler, dialect, arrival, out)
-        finally:
-            self._in_flight -= 1
-            self._metrics.in_flight(-1)
-            status = _CLIENT_LEFT if out.gone else out.status or _CLIENT_LEFT
-            seconds = time.perf_counter() - started
-            self._metrics.request(route, status, seconds)
-            log.access(arrival.id, route, status, seconds)
-
-    async def _guarded(
-        self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Exchange
-    ) -> None:
-        try:
-            preflight = self.access.origins.preflight_headers(arrival.method, arrival.headers)
-            if preflight is not None:
-                await out.whole(204, preflight, b"")
-                return
-            caller = self._caller(arrival)
-            if (
-                isinstance(caller, Problem)
-                and caller.status == 401
-                and self.engine.accounts.has_ledger
-            ):
-                await self._watch.refresh_for_key()
+            with arrival.engine.cohort as cohort:
+                preflight = origins.preflight_headers(arrival.method, arrival.headers)
+                if preflight is not None:
+                    await out.whole(204, preflight, b"")
+                    return
                 caller = self._caller(arrival)
-            if isinstance(caller, Problem):
-                raise Refused(caller)  # noqa: TRY301 -- refused as everything else is
-            arrival.caller = caller
-            await arrival.engine.cohort.end_step()
-            if HEADER in arrival.headers:
-                handler = self._idempotency.wrap(handler, dialect)
-            await handler(arrival, out)
+                if isinstance(caller, Problem):
+                    caller = await self._caller_found_anew(arrival, caller)
+                arrival.caller = caller
+                await cohort.end_step()
+                if HEADER in arrival.headers:
+                    handler = self._idempotency.wrap(handler, dialect)
+                await handler(arrival, out)
         except Gone:
             return
-        except Refused as refused:
-            self._metrics.refused(refused.problem.code)
-            await _refuse(refused.problem, dialect, arrival, out)
-        except RouterError as error:
+        except asyncio.CancelledError:
+            # Let out, it would hold all of the request, in a circle with its task.
+            if not out.gone:
+                raise
+        except Exception as error:  # noqa: BLE001 -- the border where nothing escapes
+            await _refuse(self._problem_of(error, dialect, arrival), dialect, arrival, out)
+        finally:
+            out.close()
+            status = _CLIENT_LEFT if out.gone else out.status or _CLIENT_LEFT
+            seconds = time.perf_counter() - started
+            self._metrics.request_ended(route, status, seconds)
+            log.access(arrival.id, route, status, seconds)
+
+    async def _caller_found_anew(self, arrival: Arrival, problem: Problem) -> Caller:
+        """The caller, if the key was made a moment ago. Raises Refused."""
+        if problem.status == 401 and self.engine.accounts.has_ledger:
+            await self._watch.refresh_for_key()
+            caller = self._caller(arrival)
+            if not isinstance(caller, Problem):
+                return caller
+            problem = caller
+        raise Refused(problem)
+
+    def _problem_of(self, error: Exception, dialect: ApiDialect, arrival: Arrival) -> Problem:
+        """What the caller is told of an error, which is counted or logged."""
+        if isinstance(error, Refused):
+            problem = error.problem
+        elif isinstance(error, RouterError):
             self._log_error(error, arrival)
             problem = in_words_of(dialect.name, problem_of(error))
-            self._metrics.refused(problem.code)
-            await _refuse(problem, dialect, arrival, out)
-        except Exception:  # noqa: BLE001 -- the border where nothing escapes
+        else:
             _LOG.exception("request %s failed", arrival.id)
-            await _refuse(internal(), dialect, arrival, out)
+            return internal()
+        self._metrics.refused(problem.code)
+        return problem
 
     def _log_error(self, error: RouterError, arrival: Arrival) -> None:
         """Logs an error that an operator has to know."""
@@ -225,12 +230,12 @@ class Gateway:
 
     def _answer_handler(self, dialect: ApiDialect) -> Handler:
         async def handle(arrival: Arrival, out: Exchange) -> None:
-            if self._in_flight > self.limits.max_in_flight_for(arrival.headers):
+            if self._metrics.under_way > self.limits.max_in_flight_for(arrival.headers):
                 raise Refused(overloaded())
-            engine = arrival.engine
+            engine, config = arrival.engine, arrival.engine.parts.config
             payload = await self._json(arrival)
             await engine.cohort.end_step()
-            rules, key = engine.parts.config.cache, None
+            rules, key = config.cache, None
             if rules.ttl_s:
                 key = await offload_if_long(arrival.body_bytes, cache_key, arrival)
                 if (cached := self._cache.get(key)) is not None:
@@ -246,40 +251,20 @@ class Gateway:
                 inbound = structs.replace(inbound, follows=arrival.follows)
             request = arrival.request(dialect, inbound)
             await engine.cohort.end_step()
-            if self._traces is None:
-                walk = await self._answer(engine, dialect, inbound, Traced(request), out)
-            else:
-                with self._traces.request(request) as traced:
-                    walk = await self._answer(engine, dialect, inbound, traced, out)
+            with self._traces.request(request) as traced:
+                walk = traced.walk = await engine.begin(traced.request)
+                try:
+                    await answer(walk, dialect, inbound, out, config.timeouts.hold_s)
+                finally:
+                    self._recent.keep(request.tenant, walk.decision, walk.outcomes, walk.scans)
+                    self._metrics.walk(walk)
+                    log.walk_ended(walk, engine.receipt)
             if key is not None:
                 cached = cacheable_answer(walk, out, rules.ttl_s, stream=inbound.stream)
                 if cached is not None:
                     self._cache.put(key, cached, rules.most_bytes)
 
         return handle
-
-    async def _answer(
-        self, engine: Engine, dialect: ApiDialect, inbound: Inbound, traced: Traced, out: Exchange
-    ) -> Walk:
-        """Answers a request. Logs and counts its walk, however it ended, and returns it."""
-        walk = traced.walk = await engine.begin(traced.request)
-        try:
-            await answer(walk, dialect, inbound, out, engine.parts.config.timeouts.hold_s)
-        finally:
-            self._recent.keep(walk.request.tenant, walk.decision, walk.outcomes, walk.scans)
-            self._metrics.walk(walk)
-            log.walk_ended(walk, engine.receipt)
-        return walk
-
-    async def _json(self, arrival: Arrival) -> object:
-        if arrival.payload is None:
-            limits = self.limits
-            arrival.payload, arrival.body_bytes = await read_json(
-                arrival.exchange, max_bytes=limits.max_body_bytes, deadline_s=limits.receive_s
-            )
-            if arrival.model is not None and isinstance(arrival.payload, dict):
-                arrival.payload["model"] = arrival.model
-        return arrival.payload
 
     def _replays(self) -> Replays | None:
         return replays_in(self.engine.parts.means.recorder)

@@ -7,14 +7,16 @@ This module does not know dialects.
 import asyncio
 from typing import Any
 
+from turnout.gateway.arrival import Arrival
 from turnout.gateway.compression import Damaged, TooMuch, UnknownCoding, decompressed
-from turnout.gateway.exchange import Exchange, Malformed, TooLarge, TooLate
+from turnout.gateway.exchange import Malformed, TooLarge, TooLate
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.strict_json import NotStrictJson, loads
 from turnout.runtime import is_long
 
 # Of a body, for each byte of a compressed one: seldom more.
 _BYTES_PER_COMPRESSED = 100
+_REFUSED = (TooLarge, TooMuch, TooLate, Malformed, UnknownCoding, NotStrictJson, Damaged)
 
 
 class Refused(Exception):
@@ -25,40 +27,53 @@ class Refused(Exception):
         self.problem = problem
 
 
-async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) -> tuple[Any, int]:
-    """The body's JSON value, and its size in bytes. Raises Refused, or Gone if the caller left."""
-    headers = exchange.headers
+async def read_json(arrival: Arrival, *, max_bytes: int, deadline_s: float) -> object:
+    """The body's JSON value, which the arrival keeps, with the model that its address names.
+
+    Raises Refused, or Gone if the caller left.
+    """
+    if arrival.payload is not None:
+        return arrival.payload
+    exchange, headers = arrival.exchange, arrival.headers
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > max_bytes:
         raise Refused(_too_large(max_bytes))
     try:
-        data = await exchange.body()
+        if not exchange.complete:
+            await exchange.arrived()
+        data = exchange.taken_body()
         coding = headers.get(b"content-encoding")
         size = len(data) * (_BYTES_PER_COMPRESSED if coding else 1)
         if is_long(size):
-            return await asyncio.to_thread(_read, data, coding, max_bytes)
-        return _read(data, coding, max_bytes)
-    except (TooLarge, TooMuch) as error:
-        raise Refused(_too_large(max_bytes)) from error
-    except TooLate as error:
-        message = f"the body did not arrive within {deadline_s:g} s"
-        raise Refused(bad_request(message, status=408, code="request_timeout")) from error
-    except Malformed as error:
-        message = "the body's transfer coding is broken, or its trailers are too long"
-        raise Refused(bad_request(message)) from error
-    except NotStrictJson as error:
-        raise Refused(bad_request(str(error), code="invalid_json")) from error
-    except Damaged as error:
-        raise Refused(bad_request(str(error), code="invalid_encoding")) from error
-    except UnknownCoding as error:
-        problem = bad_request(str(error), status=415, code="unsupported_encoding")
-        raise Refused(problem) from error
+            payload, size = await asyncio.to_thread(_read, data, coding, max_bytes)
+        else:
+            payload, size = _read(data, coding, max_bytes)
+    except _REFUSED as error:
+        raise Refused(_problem_of(error, max_bytes, deadline_s)) from error
+    arrival.payload, arrival.body_bytes = payload, size
+    if arrival.model is not None and isinstance(payload, dict):
+        payload["model"] = arrival.model
+    return payload
 
 
 def _read(data: bytes, coding: bytes | None, max_bytes: int) -> tuple[Any, int]:
     if coding:
         data = decompressed(data, coding, max_bytes)
     return loads(data), len(data)
+
+
+def _problem_of(error: Exception, max_bytes: int, deadline_s: float) -> Problem:
+    if isinstance(error, TooLarge | TooMuch):
+        return _too_large(max_bytes)
+    if isinstance(error, TooLate):
+        message = f"the body did not arrive within {deadline_s:g} s"
+        return bad_request(message, status=408, code="request_timeout")
+    if isinstance(error, Malformed):
+        return bad_request("the body's transfer coding is broken, or its trailers are too long")
+    if isinstance(error, UnknownCoding):
+        return bad_request(str(error), status=415, code="unsupported_encoding")
+    code = "invalid_json" if isinstance(error, NotStrictJson) else "invalid_encoding"
+    return bad_request(str(error), code=code)
 
 
 def _too_large(max_bytes: int) -> Problem:

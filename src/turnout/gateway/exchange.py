@@ -55,6 +55,10 @@ class Link(Protocol):
         """The response has ended."""
         ...
 
+    def broken(self) -> None:
+        """The response will not be whole."""
+        ...
+
     def date(self) -> bytes:
         """The Date header's line."""
         ...
@@ -67,58 +71,36 @@ class Exchange:
     headers that every response gets. If ``copy`` is a list, the response's body is added to it.
     """
 
-    __slots__ = (
-        "_chunked",
-        "_head",
-        "_link",
-        "_parts",
-        "_size",
-        "_waiter",
-        "closes",
-        "common",
-        "complete",
-        "copy",
-        "failure",
-        "finished",
-        "gone",
-        "headers",
-        "method",
-        "path",
-        "query",
-        "status",
-        "task",
-    )
+    status: int | None = None
+    task: "asyncio.Task[None] | None" = None
+    failure: Exception | None = None
+    copy: list[bytes] | None = None
+    # complete: all of the request has come; closes: the connection ends with the response.
+    complete = finished = gone = closes = False
+    _size = 0
+    _waiter: "asyncio.Future[None] | None" = None
+    _head: bytes | None = None
 
     def __init__(
         self,
         link: Link,
         method: str,
         path: str,
+        query: bytes,
+        version: str,
         headers: Mapping[bytes, bytes],
-        *,
-        chunked: bool,
-        query: bytes = b"",
     ) -> None:
         self._link = link
-        self._chunked = chunked
+        self._chunked = version != "1.0"
         self._parts: list[bytes] = []
-        self._size = 0
-        self._waiter: asyncio.Future[None] | None = None
-        self._head: bytes | None = None
         self.method = method
         self.path = path
         self.headers = headers
         self.query = query
         self.common: Headers = []
-        self.status: int | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.failure: Exception | None = None
-        self.copy: list[bytes] | None = None
-        # complete: all of the request has come; closes: the connection ends with the response.
-        self.complete = self.finished = self.gone = self.closes = False
 
-    async def body(self) -> bytes:
-        """The request's whole body, not kept. Raises TooLarge, TooLate, Malformed or Gone."""
+    async def arrived(self) -> None:
+        """Waits for all of the request. Raises TooLarge, TooLate, Malformed or Gone."""
         if not self.complete and self.failure is None and self._chunked:
             self._link.expect_body(self)
         while not self.complete:
@@ -126,6 +108,9 @@ class Exchange:
                 raise self.failure
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+
+    def taken_body(self) -> bytes:
+        """The body of a request that has arrived, which is not kept."""
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -137,7 +122,9 @@ class Exchange:
             body = b""
         if self.copy is not None:
             self.copy.append(body)
-        await self._send(head + body)
+        waiting = self._link.write(head + body)
+        if waiting is not None:
+            await waiting
         self._link.response_ended(self)
 
     async def begin(self, status: int, headers: Headers) -> None:
@@ -163,6 +150,11 @@ class Exchange:
     async def break_off(self, data: bytes) -> None:
         """The last piece of an answer that could not be finished, which says so."""
         await self.end(data)
+
+    def close(self) -> None:
+        """The handler has ended, which it always says; without an answer the connection does."""
+        if not self.finished:
+            self._link.broken()
 
     # Called by the connection.
 
@@ -207,7 +199,7 @@ class Exchange:
         if self.closes and framing is not _CLOSE:
             lines.append(_CLOSE)
         first = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-        return b"%b%b%b\r\n\r\n" % (first, self._link.date(), b"\r\n".join(map(_line, lines)))
+        return first + self._link.date() + b"\r\n".join(map(_line, lines)) + b"\r\n\r\n"
 
     def _chunk(self, data: bytes) -> bytes:
         if not self._chunked:

@@ -9,11 +9,12 @@ beside a transfer coding. This module does not know paths or dialects.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from time import time
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
@@ -22,7 +23,7 @@ from httptools.parser.errors import HttpParserInvalidURLError
 from turnout.gateway.exchange import Exchange, Malformed, TooLate
 from turnout.gateway.parse_error import error_response
 
-Handler = Callable[[Exchange], Awaitable[None]]
+Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
 
 _MOST_HEADERS = 100
 _MOST_PIPELINED = 64
@@ -63,7 +64,8 @@ class ServerConnection(asyncio.Protocol):
         self._parser = HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: dict[bytes, bytes] = {}
+        self._repeated: list[bytes] = []  # the names of header lines beyond each name's first
         self._head_bytes = 0
         # Behind the last piece of the body: what comes with chunks, and trailers.
         self._unread = 0
@@ -144,8 +146,10 @@ class ServerConnection(asyncio.Protocol):
         if self._in_head:
             if not self._head_bytes and self._answering is None:
                 self.deadline = self._loop.time() + self._bounds.receive_s
-            self._head_bytes += len(data.partition(b"\r\n\r\n")[0])
-            if self._head_bytes > self._bounds.head_bytes:
+            most_bytes = self._bounds.head_bytes - self._head_bytes
+            head = data if len(data) <= most_bytes else data.partition(b"\r\n\r\n")[0]
+            self._head_bytes += len(head)
+            if len(head) > most_bytes:
                 most = f"{self._bounds.head_bytes:,} bytes"
                 self._refuse(_TOO_LARGE, f"the request's headers are larger than {most}; send less")
                 return
@@ -205,41 +209,40 @@ class ServerConnection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, without blanks around its value; trailers are left out."""
-        if self._in_head:
-            self._headers.append((name.lower(), value.rstrip(b" \t")))
+        """A header, without blanks around its value; trailers are left out.
+
+        The values of repeated ones are joined by commas (RFC 9110, section 5.3).
+        """
+        if not self._in_head:
+            return
+        name, value = name.lower(), value.rstrip(b" \t")
+        if name in self._headers:
+            self._repeated.append(name)
+            value = b"%b, %b" % (self._headers[name], value)
+        self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         """The head is whole: its handler begins, or waits for the one before it."""
         self._in_head = False
         if self._lingers or self.closed or self._resuming:
             return
-        headers = dict(self._headers)
-        hosts = int(b"host" in headers)
-        if len(headers) < len(self._headers):
-            hosts = [name for name, _ in self._headers].count(b"host")
-            headers = _combined(self._headers)
-        if len(self._headers) > _MOST_HEADERS or len(self._queued) > _MOST_PIPELINED:
+        headers, lines = self._headers, len(self._headers) + len(self._repeated)
+        if lines > _MOST_HEADERS or len(self._queued) > _MOST_PIPELINED:
             self._refuse(_TOO_LARGE, f"more than {_MOST_HEADERS} headers, or too many requests")
             return
         path, query = _path_and_query(self._url)
         if path is None:
             self._refuse(_BAD, "the request has no path")
             return
-        if hosts > 1 or (not hosts and self._parser.get_http_version() != "1.0"):
+        version = self._parser.get_http_version()
+        if b"host" in self._repeated or (version != "1.0" and b"host" not in headers):
             self._refuse(_BAD, "send one Host header")
             return
         if self._parser.should_upgrade():
-            framing = [line for line in self._headers if line[0] in _FRAMING]
+            framing = [line for line in headers.items() if line[0] in _FRAMING]
             self._framing = b"".join([b"%b: %b\r\n" % line for line in framing])
-        exchange = self._receiving = Exchange(
-            self,
-            self._parser.get_method().decode("ascii"),
-            path,
-            headers,
-            chunked=self._parser.get_http_version() != "1.0",
-            query=query,
-        )
+        method = self._parser.get_method().decode()
+        exchange = self._receiving = Exchange(self, method, path, query, version, headers)
         if self._answering is None:
             self._begin(exchange)
         else:
@@ -256,7 +259,7 @@ class ServerConnection(asyncio.Protocol):
         if self._framing and not self._resuming:
             return
         exchange, self._receiving = self._receiving, None
-        self._url, self._headers = b"", []
+        self._url, self._headers, self._repeated = b"", {}, []
         self._head_bytes, self._in_head, self._unread = 0, True, 0
         if exchange is None:
             return
@@ -297,24 +300,20 @@ class ServerConnection(asyncio.Protocol):
             wait = self._bounds.receive_s if self._head_bytes else idle_s
             self.deadline = self._loop.time() + wait
 
+    def broken(self) -> None:
+        """There will be no whole response, which leaves nothing to go on with."""
+        if not self.closed:
+            self._transport.abort()
+
     def date(self) -> bytes:
         """The Date header's line."""
-        return _date(int(time()))
+        now = int(time())
+        return _dates.get(now) or _new_date(now)
 
     def _begin(self, exchange: Exchange) -> None:
         self._answering = exchange
-        exchange.task = self._loop.create_task(self._handle(exchange))
-
-    async def _handle(self, exchange: Exchange) -> None:
-        try:
-            await self._handler(exchange)
-        except asyncio.CancelledError:
-            if not exchange.gone:
-                raise
-        finally:
-            # A handler that gave no whole answer leaves nothing to go on with.
-            if not exchange.finished and not self.closed:
-                self._transport.abort()
+        # With a name, since asyncio takes as long to make one up as to read a header.
+        exchange.task = asyncio.Task(self._handler(exchange), loop=self._loop, name="request")
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """What was under way when the caller left has ended."""
@@ -348,35 +347,26 @@ class ServerConnection(asyncio.Protocol):
         self._transport.close()
 
 
-def _combined(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The headers, with the values of repeated ones joined by commas (RFC 9110, section 5.3)."""
-    found: dict[bytes, bytes] = {}
-    for name, value in lines:
-        found[name] = b"%b, %b" % (found[name], value) if name in found else value
-    return found
-
-
 def _path_and_query(url: bytes) -> tuple[str | None, bytes]:
     """The path of a request's target, decoded, None where it has none; and its query as sent."""
     if url.startswith(b"/"):
-        path, _, query = url.partition(b"?")
+        raw_path, _, query = url.partition(b"?")
     else:
         try:
             target = parse_url(url)
         except HttpParserInvalidURLError:
             return None, b""
-        path, query = target.path or b"/", target.query or b""
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    return path.decode("utf-8", "replace"), query
+        raw_path, query = target.path or b"/", target.query or b""
+    path = raw_path.decode("utf-8", "replace")
+    if "%" in path:
+        path = unquote_to_bytes(raw_path).decode("utf-8", "replace")
+    return path, query
 
 
 _dates: dict[int, bytes] = {}
 
 
-def _date(now: int) -> bytes:
-    found = _dates.get(now)
-    if found is None:
-        _dates.clear()
-        found = _dates[now] = f"date: {formatdate(now, usegmt=True)}\r\n".encode()
+def _new_date(now: int) -> bytes:
+    _dates.clear()
+    found = _dates[now] = f"date: {formatdate(now, usegmt=True)}\r\n".encode()
     return found

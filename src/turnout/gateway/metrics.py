@@ -40,9 +40,10 @@ class _Sums(Struct):
 
 
 class Metrics:
-    """The gateway's own numbers."""
+    """The gateway's own numbers; ``under_way`` requests have begun and not ended."""
 
     def __init__(self) -> None:
+        self.under_way = 0
         from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
         # The text format has no place for when a series began; it would be a series of its own.
@@ -94,17 +95,25 @@ class Metrics:
         self._bound: dict[tuple[Any, ...], Any] = {}
         # Counts that the library does not have yet; a scrape of this process flushes them. A scrape
         # of another worker sees only what was flushed: with workers, each loop turn flushes.
-        self._pending: defaultdict[tuple[Any, ...], float] = defaultdict(float)
+        self._ended: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._calls: defaultdict[tuple[str, str], _Sums] = defaultdict(_Sums)
         self._flushes_each_turn = _shared_registry() is not None
         self._is_flush_scheduled = False
-        self._requests_now = 0
         self._shown: set[str] = set()  # deployments whose cooling the gauge has
 
-    def request(self, path: str, status: int, seconds: float) -> None:
-        """A request ended; ``status`` 499 means that the caller left."""
-        self._count(1, self._requests, path, str(status))
+    def request_began(self) -> None:
+        """A request is under way."""
+        self.under_way += 1
+        if self._flushes_each_turn:
+            self._flush_soon()
+
+    def request_ended(self, path: str, status: int, seconds: float) -> None:
+        """``status`` 499 means that the caller left."""
+        self.under_way -= 1
+        self._ended[path, status] += 1
         self._duration(path, seconds)
+        if self._flushes_each_turn:
+            self._flush_soon()
 
     def call(self, outcome: Outcome) -> None:
         """Count what a call used and cost, whatever it was for."""
@@ -135,7 +144,7 @@ class Metrics:
 
     def cache_hit(self) -> None:
         """A request was answered from the exact cache."""
-        self._count(1, self._hits)
+        self._hits.inc()
 
     def cooling(self, deployments: Mapping[str, bool]) -> None:
         """Show which deployments take no call now; removed ones are not counted."""
@@ -166,22 +175,16 @@ class Metrics:
         self._tasks.set(len(asyncio.all_tasks()))
         return generate_latest(_shared_registry() or self._registry)
 
-    def in_flight(self, change: int) -> None:
-        """Count requests that begin, or that end (negative)."""
-        self._requests_now += change
-        if self._flushes_each_turn and not self._is_flush_scheduled:
+    def _flush_soon(self) -> None:
+        if not self._is_flush_scheduled:
             self._is_flush_scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
 
-    def _count(self, amount: float, metric: Any, *labels: str) -> None:
-        """Adds to a counter; the library has it at the latest when the request ends."""
-        self._pending[metric, *labels] += amount
-
     def _flush(self) -> None:
         self._is_flush_scheduled = False
-        pending, self._pending = self._pending, defaultdict(float)
-        for key, amount in pending.items():
-            self._child(*key).inc(amount)
+        ended, self._ended = self._ended, defaultdict(int)
+        for (path, status), requests in ended.items():
+            self._child(self._requests, path, str(status)).inc(requests)
         calls, self._calls = self._calls, defaultdict(_Sums)
         for (model, end), sums in calls.items():
             self._child(self._attempts, model, end).inc(sums.calls)
@@ -191,7 +194,7 @@ class Metrics:
                 self._child(self._cost, model).inc(sums.pico_usd / PICO_PER_USD)
             if sums.unknown:
                 self._child(self._unknown, model).inc(sums.unknown)
-        self._in_flight.set(self._requests_now)
+        self._in_flight.set(self.under_way)
 
     def _child(self, metric: Any, *labels: str) -> Any:
         key = (metric, *labels)

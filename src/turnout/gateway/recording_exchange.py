@@ -19,11 +19,9 @@ class RecordingExchange(Exchange):
     An answer that breaks off is not kept, nor one that tells its caller to come back.
     """
 
-    __slots__ = ("_keep", "_out", "_pieces", "_status_and_headers")
-
     def __init__(self, out: Exchange, keep: Keep) -> None:
         link = out._link  # noqa: SLF001 -- it stands for the same connection
-        super().__init__(link, out.method, out.path, out.headers, chunked=True)
+        super().__init__(link, out.method, out.path, out.query, "1.1", out.headers)
         self._out = out
         self._keep = keep
         self._status_and_headers: tuple[int, Headers] = (0, [])

@@ -35,6 +35,7 @@ _COST, _LATENCY, _QUALITY = (
 _SESSION, PRIORITY, _KIND = _PREFIX + b"session", _PREFIX + b"priority", _PREFIX + b"kind"
 # What coding agents call theirs: Claude Code, and Codex.
 _AGENT_SESSIONS = (b"x-claude-code-session-id", b"session-id")
+_SESSIONS = frozenset({_SESSION, *_AGENT_SESSIONS})
 # What they say of a call (Claude Code twice, Codex, opencode): what a value means, and any other.
 _CLASSES: tuple[tuple[bytes, Mapping[bytes, CallKind | None], CallKind | None], ...] = (
     (
@@ -76,10 +77,9 @@ def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> C
     Raises InvalidRequest, also for one of our headers whose name is misspelled, and for a priority
     that there is not.
     """
-    own_names = [name for name in headers if name.startswith(_PREFIX)]
-    if not own_names:
+    if b" ".join(headers).find(_PREFIX) < 0:
         return _NO_CONSTRAINTS if allow is None else Constraints(allow=allow)
-    _check_spelling(own_names)
+    _check_spelling([name for name in headers if name.startswith(_PREFIX)])
     _check_priority(headers.get(PRIORITY, _NORMAL))
     cost = _number(headers, _COST)
     latency = _number(headers, _LATENCY)
@@ -94,6 +94,8 @@ def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> C
 
 def session_of(headers: HeaderMap) -> str | None:
     """``x-turnout-session``, else what a coding agent calls its session. Raises InvalidRequest."""
+    if headers.keys().isdisjoint(_SESSIONS):
+        return None
     own = _name(headers, _SESSION)
     if own is not None:
         return own
@@ -113,7 +115,7 @@ def kind_of(headers: HeaderMap) -> CallKind | None:
             name, shown, kinds = _KIND.decode(), own[:40].decode("latin-1"), ", ".join(CALL_KINDS)
             raise InvalidRequest(f"{name} is {shown!r}; use one of {kinds}", field=name)
         return found
-    if CLASS_HEADERS.isdisjoint(headers):
+    if headers.keys().isdisjoint(CLASS_HEADERS):
         return None
     for header, meanings, other in _CLASSES:
         value = headers.get(header, b"")
@@ -127,7 +129,7 @@ def kind_of(headers: HeaderMap) -> CallKind | None:
 def tags_of(headers: HeaderMap) -> dict[str, str]:
     """The trace context and the caller's request id, where they are well formed."""
     found: dict[str, str] = {}
-    if _TAG_HEADERS.isdisjoint(headers):
+    if headers.keys().isdisjoint(_TAG_HEADERS):
         return found
     for header, tag, pattern in _TAGS:
         if header in headers:

@@ -13,11 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from turnout import __version__
 from turnout.config import Config, environ_or_own
@@ -105,12 +104,28 @@ def _otlp_traces(endpoint: str | None, environ: Mapping[str, str]) -> "Traces":
     return Traces(provider)
 
 
-@dataclass(slots=True)
-class Traced:
+class Traced(Struct):
     """A request being traced: pass ``request`` on, and leave its walk here."""
 
     request: Request
     walk: Walk | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is written: who traces has a context of its own around this."""
+
+
+class NoTraces:
+    """Traces nothing."""
+
+    def request(self, request: Request) -> Traced:
+        """The request as it is."""
+        return Traced(request)
+
+    def close(self) -> None:
+        """Nothing is left to send."""
 
 
 class Traces:

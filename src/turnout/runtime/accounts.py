@@ -36,7 +36,8 @@ class Accounts:
     @property
     def has_keys(self) -> bool:
         """Whether a key was ever made here."""
-        return self._directory is not None and self._directory.has_keys
+        directory = self._directory
+        return directory is not None and directory.has_keys
 
     @property
     def has_ledger(self) -> bool:

@@ -18,8 +18,11 @@ _LOST_IN_CHAT: dict[str, Callable[[Body], Iterable[str]]] = {
 
 def left_out(walk: Walk) -> Sequence[str]:
     """The fields that the model of the last call did not get, as the caller names them."""
-    names = {word_of(walk.request, name) for name in walk.left_out}
-    if walk.call is not None and walk.call.translated:
+    not_sent, translated = walk.left_out, walk.call is not None and walk.call.translated
+    if not (not_sent or translated):
+        return ()
+    names = {word_of(walk.request, name) for name in not_sent}
+    if translated:
         names.update(lost_in_chat(walk.request))
     return sorted(names)
 
