@@ -108,9 +108,7 @@ def test_a_settlement_sums_all_calls_and_tells_the_answer_apart() -> None:
     assert end.extra_pico_usd == end.cost_pico_usd - (end.calls[2].cost_pico_usd or 0)
     assert (end.extra_calls, end.unknown_calls, end.state) == (2, 0, "settled")
     assert (end.answered, end.blocked, end.stand_in) == (True, False, False)
-    used = end.usage
-    assert (end.model, used.input, used.cache_read, used.cache_write) == ("small", 100, 10, 5)
-    assert (used.output, used.reasoning, end.quality_ppm) == (20, 3, 900_000)
+    assert (end.model, end.tokens, end.quality_ppm) == ("small", (100, 10, 5, 20, 3), 900_000)
     assert end.twins
     assert [(event.n, event.kind, event.detail) for event in end.events] == [(0, "note", "said")]
 
@@ -127,7 +125,7 @@ def test_who_fails_answers_nothing_unless_something_was_released() -> None:
     ):
         end = settled(*calls)
         assert (end.answered, end.extra_calls, end.twins != {}) == (answered, extra, answered)
-        assert (end.model, end.usage.input) == ("large", 100 if answered else 0)
+        assert (end.model, end.tokens[0]) == ("large", 100 if answered else 0)
         assert end.extra_pico_usd == (end.cost_pico_usd if extra else 0)
         assert end.quality_ppm == (900_000 if answered else None)
     blocked = settled(decision=decided(make_request(2), unsafe=0.9))

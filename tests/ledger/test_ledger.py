@@ -212,13 +212,13 @@ async def test_rows_cannot_be_changed(tmp_path: Path) -> None:
 async def test_statements_of_large_batches_are_compiled_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With 64 requests at a time, all that is written again and again is compiled by the second."""
+    """With 32 requests at a time, all that is written again and again is compiled by the second."""
     made: list[apsw.Connection] = []
     monkeypatch.setattr(apsw, "connection_hooks", [made.append])
     compiled = []
     with Ledger(store_at(tmp_path / "ledger.db"), catalog=CATALOG) as ledger:
-        for start in range(0, 320, 64):
-            reported = traffic(64, start)
+        for start in range(0, 160, 32):
+            reported = traffic(32, start)
             await asyncio.gather(*(report_request(ledger, one) for one in reported))
             compiled.append(made[0].cache_stats()["misses"])
     assert compiled[-1] == compiled[1]

@@ -7,8 +7,8 @@ arguments.
 from collections.abc import Mapping, Sequence
 
 from turnout.catalog import Catalog, Deployment
-from turnout.core import Decision, Outcome, Usage
-from turnout.ledger.entries import Call, Event, Settlement, Sums
+from turnout.core import Decision, Outcome
+from turnout.ledger.entries import NO_TOKENS, Call, Event, Settlement, Sums
 from turnout.ledger.twins import Answer, quality_ppm, twins
 
 Recorded = tuple[Outcome, Call]
@@ -52,7 +52,7 @@ def settlement(
         extra_pico_usd=spent - answer_cost,
         extra_calls=len(recorded) - (1 if final else 0),
         unknown_calls=unknown,
-        usage=final[0].usage if final else Usage(),
+        tokens=final[1].tokens if final else NO_TOKENS,
         quality_ppm=_quality(decision, first) if final else None,
         calls=tuple(unwritten),
         events=tuple(_events(decision.id, recorded, at_ms, stand_in, notes)),
@@ -66,7 +66,7 @@ def _cost_totals(recorded: Sequence[Recorded]) -> tuple[int, int, bool]:
     spent = unknown = 0
     estimated = False
     for _, call in recorded:
-        estimated = estimated or call.usage.estimated
+        estimated = estimated or call.estimated
         if call.cost_pico_usd is None:
             unknown += 1
         else:

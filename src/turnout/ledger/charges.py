@@ -148,9 +148,7 @@ def uses(held: Sequence[tuple[str, str, int]], calls: Sequence[Spent]) -> tuple[
 
 def spent_of(calls: Iterable[Call]) -> list[Spent]:
     """What each call used."""
-    return [
-        (c.deployment, c.cost_pico_usd, c.usage.total_input + c.usage.total_output) for c in calls
-    ]
+    return [(call.deployment, call.cost_pico_usd, sum(call.tokens)) for call in calls]
 
 
 def _used(account: str, held: int, calls: Sequence[Spent]) -> int:

@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from turnout.core import Budget, Usage
+from turnout.core import Budget
 
 State = Literal["held", "settled", "estimated", "released"]
 
 HOUR_MS = 3_600_000
 UNDECIDED = "undecided"  # the intent of a request whose hold was freed before there was a decision
 
+Tokens = tuple[int, int, int, int, int]  # input, cache read, cache write, output, reasoning
+NO_TOKENS: Tokens = (0, 0, 0, 0, 0)
 Sums = tuple[int, ...]  # what a request adds to a table of sums, by column
 
 
@@ -98,7 +100,8 @@ class Call(Struct, frozen=True):
     model: str
     served: str | None
     status: str
-    usage: Usage
+    tokens: Tokens
+    estimated: bool
     cost_pico_usd: int | None
     price: PriceRow | None
     ttft_ms: int | None
@@ -124,7 +127,7 @@ class Settlement(Struct, frozen=True):
 
     One that corrects an earlier one has ``n`` above 0, and its amounts are differences.
     ``cost_pico_usd`` sums the calls of known price, of which ``extra_pico_usd`` did not answer;
-    ``unknown_calls`` counts the others. ``usage`` is that of the call that answered. ``calls`` are
+    ``unknown_calls`` counts the others. ``tokens`` are those of the call that answered, ``calls``
     those not yet written. ``request_id`` is given where no decision was recorded. ``twins`` has for
     each of their names what is added to the sums of ``schema.TWINS``. ``unsure`` is as for a hold.
     """
@@ -142,7 +145,7 @@ class Settlement(Struct, frozen=True):
     extra_pico_usd: int
     extra_calls: int
     unknown_calls: int
-    usage: Usage
+    tokens: Tokens
     quality_ppm: int | None
     request_id: str = ""
     calls: tuple[Call, ...] = ()

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import structs
 
-from turnout.core import Usage
 from turnout.ledger.charges import uses
-from turnout.ledger.entries import UNDECIDED, Decided, Entry, Hold, Settlement
+from turnout.ledger.entries import NO_TOKENS, UNDECIDED, Decided, Entry, Hold, Settlement
 from turnout.ledger.store import Store
 
 IsGone = Callable[[str], bool]
@@ -114,7 +113,7 @@ def release_of(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlemen
         extra_pico_usd=sum(known),
         extra_calls=len(costs),
         unknown_calls=len(costs) - len(known),
-        usage=Usage(),
+        tokens=NO_TOKENS,
         quality_ppm=None,
     )
 

@@ -155,9 +155,9 @@ def _caller_names(request: Request) -> list[str]:
     """What limits by key may call the caller, but for what its tenant says already."""
     if (caller := request.caller) is None:
         return []
-    known = ("", (request.tenant or "").partition(":")[2])
-    names = dict.fromkeys([caller.key, *caller.names, *caller.keys])
-    return [name for name in names if name not in known]
+    own = request.tenant.partition(":")[2] if request.tenant else ""
+    names = dict.fromkeys((caller.key, *caller.names, *caller.keys))
+    return [name for name in names if name and name != own]
 
 
 def _as_caller(names: list[str]) -> Caller | None:

@@ -135,7 +135,7 @@ class Batch:
         self._rows[DECISION].append((hold.id, entry.record))
 
     def _call(self, call: Call) -> None:
-        price, used = call.price, call.usage
+        price = call.price
         if price is not None and price.id not in self._prices:
             self._prices.add(price.id)
             self._rows[PRICE].append(
@@ -147,8 +147,7 @@ class Batch:
         self._rows[CALL].append(
             (
                 call.id, call.n, call.role, call.deployment, call.model, call.served, call.status,
-                used.input, used.cache_read, used.cache_write, used.output, used.reasoning,
-                int(used.estimated), call.cost_pico_usd, price.id if price else None,
+                *call.tokens, int(call.estimated), call.cost_pico_usd, price.id if price else None,
                 call.ttft_ms, call.latency_ms, call.finish_reason, call.fault, call.http_status,
             )
         )  # fmt: skip
@@ -206,11 +205,10 @@ def _twin_rows(key: Row, ends: Iterable[Settlement]) -> list[Row]:
 
 
 def _hourly(end: Settlement) -> Sums:
-    used = end.usage
     # A correction changes amounts, but is not one more request.
     return (
         end.n == 0, end.answered, end.blocked, end.state == "estimated",
         end.state == "released", end.stand_in, end.cost_pico_usd, end.extra_pico_usd,
-        end.extra_calls, end.unknown_calls, used.input, used.cache_read, used.cache_write,
-        used.output, used.reasoning, end.quality_ppm is not None, end.quality_ppm or 0,
+        end.extra_calls, end.unknown_calls, *end.tokens, end.quality_ppm is not None,
+        end.quality_ppm or 0,
     )  # fmt: skip

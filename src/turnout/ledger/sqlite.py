@@ -29,9 +29,10 @@ CHECKPOINT_PAGES = 1_000
 MOST_WAL_BYTES = 64 * 2**20
 LOCK_WAIT_S = 3.0
 _STEPS_PER_CHECK = 10_000
-# Each row that a statement writes takes one of these places, in turn, and a statement that is found
-# in its place then is compiled anew: as many as the rows of two batches of 64 requests.
-_CACHED_STATEMENTS = 512
+# Each row that is written takes one of these places in turn, and the statement that was there is
+# compiled anew when it is next used. So there are as many as 32 requests have rows; all of them are
+# looked through for each row, so that more would cost more than they save.
+_CACHED_STATEMENTS = 256
 
 _TRANSIENT = (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
 
