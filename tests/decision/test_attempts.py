@@ -9,7 +9,7 @@ from msgspec import structs
 from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
 from turnout.catalog import ModelCard
 from turnout.core import Decision, Fault, Outcome
-from turnout.decision import Attempt, RetryRules, attempts, decide
+from turnout.decision import Attempt, RetryRules, decide, next_attempt
 from turnout.evaluation.replay import replay
 
 RULES = RetryRules(retries=1)
@@ -61,14 +61,14 @@ def delays(
     rules: RetryRules = RULES,
 ) -> list[float]:
     """The seconds before each attempt, when the walk's attempts end with these faults."""
-    walk = attempts(decision, rules, closed or set())
-    found, attempt = [], next(walk)
+    outcomes: list[Outcome] = []
+    found = []
     for fault in faults:
-        found.append(attempt.delay_s)
-        try:
-            attempt = walk.send(outcome(attempt, fault))
-        except StopIteration:
+        attempt = next_attempt(decision, rules, outcomes, closed or set())
+        if attempt is None:
             break
+        found.append(attempt.delay_s)
+        outcomes.append(outcome(attempt, fault))
     return found
 
 

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from tests.worlds import catalog, deployment, features, prediction, price, request, rulebook
 from turnout.core import Exclusion, Fault, Outcome, Snapshot
-from turnout.decision import Balance, Group, RetryRules, Rulebook, attempts, decide
+from turnout.decision import Balance, Group, RetryRules, Rulebook, decide, next_attempt
 from turnout.decision.balance import SIGNED_BY, Rule
 
 
@@ -120,10 +120,9 @@ def test_a_quota_that_is_used_up_rules_out_its_other_places() -> None:
     """After a 429 only a place behind another quota is called at once."""
     book = rules(quotas=("shared", "shared", "own"))
     decision = decide(request(), features(), prediction("code"), Snapshot(), book)
-    walk = attempts(decision, RetryRules())
-    called = []
-    attempt = next(walk, None)
-    while attempt is not None:
+    called: list[str] = []
+    outcomes: list[Outcome] = []
+    while (attempt := next_attempt(decision, RetryRules(), outcomes)) is not None:
         called.append(attempt.route.deployment)
         fault = Fault(kind="rate_limited", detail="", retry="rate_limit", retry_after_s=3600.0)
         outcome = Outcome(
@@ -133,10 +132,7 @@ def test_a_quota_that_is_used_up_rules_out_its_other_places() -> None:
             ordinal=attempt.ordinal,
             error=fault,
         )
-        try:
-            attempt = walk.send(outcome)
-        except StopIteration:
-            attempt = None
+        outcomes.append(outcome)
     assert len(called) == 3
     assert len({"coder", "coder#2"} & set(called)) == 1
     assert {"coder#3", "fast"} < set(called)

@@ -1,4 +1,4 @@
-"""Policies on tables: evaluated by the same decide() and attempts() that serve."""
+"""Policies on tables: evaluated by the same decide() and next_attempt() that serve."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 """Decides on requests and on the next attempt: the only code that chooses."""
 
-from turnout.decision.attempts import Attempt, RetryRules, attempts
+from turnout.decision.attempts import Attempt, RetryRules, next_attempt
 from turnout.decision.balance import SIGNED_BY, Balance, Group
 from turnout.decision.bound import bound, bounds_at, input_tokens, lowered_cap
 from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
@@ -19,7 +19,6 @@ __all__ = [
     "RetryRules",
     "Rulebook",
     "SafetyRule",
-    "attempts",
     "bound",
     "bounds_at",
     "decide",
@@ -28,6 +27,7 @@ __all__ = [
     "is_pinned",
     "label_parents",
     "lowered_cap",
+    "next_attempt",
     "reachable_names",
     "served_intent",
 ]

@@ -1,10 +1,11 @@
-"""The walk through a plan: a generator that yields the next attempt and is sent its outcome.
+"""The walk through a plan: what is tried next, after what the attempts so far came to.
 
 Invariant: the walk takes only the decision's routes, and ends once part of an answer was released.
 This module does not know clocks: an attempt says how many seconds its caller waits before it.
 """
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -42,38 +43,40 @@ class Attempt(Struct, frozen=True):
     delay_s: float = 0.0
 
 
-def attempts(
-    decision: Decision, rules: RetryRules, closed: Collection[str] = ()
-) -> Generator[Attempt, Outcome, tuple[Outcome, ...]]:
-    """Walks the decision's routes until one answers, an answer has begun, or none is left.
+def next_attempt(
+    decision: Decision,
+    rules: RetryRules,
+    outcomes: Sequence[Outcome] = (),
+    closed: Collection[str] = (),
+) -> Attempt | None:
+    """The attempt after these ``outcomes``, which are all so far; None at the walk's end.
 
-    ``closed`` are deployments that may not be called; the caller may add to it during the walk.
-    Returns all outcomes in order.
+    ``closed`` are deployments that may not be called.
     """
-    outcomes: list[Outcome] = []
-    failed: set[Part] = set()
+    if not outcomes:
+        route = _callable(decision.routes, frozenset(), closed)
+        return None if route is None else Attempt(route, 0)
+    last = outcomes[-1]
+    if _is_final(last):
+        return None
+    failed = {part for o in outcomes if o.error for part in _failed_parts(o.error, o.route)}
+    route = _callable(decision.routes[last.route.ordinal + 1 :], failed, closed)
+    if last.route.deployment not in closed:
+        wait_s = _retry_wait_s(decision, rules, outcomes, others=route is not None)
+        if wait_s is not None:
+            return Attempt(last.route, len(outcomes), wait_s)
+    return None if route is None else Attempt(route, len(outcomes))
 
-    def may_call(route: Route) -> bool:
-        return route.deployment not in closed and (
-            not failed or failed.isdisjoint(_parts(route).items())
-        )
 
-    for place, route in enumerate(decision.routes):
-        delay_s: float | None = 0.0 if may_call(route) else None
-        for retry in range(rules.retries + 1):
-            if delay_s is None or route.deployment in closed:
-                break
-            outcome = yield Attempt(route=route, ordinal=len(outcomes), delay_s=delay_s)
-            outcomes.append(outcome)
-            if _is_final(outcome):
-                return tuple(outcomes)
-            fault = outcome.error
-            if fault is None:
-                break
-            failed |= _failed_parts(fault, route)
-            others = any(map(may_call, decision.routes[place + 1 :]))
-            delay_s = _retry_wait_s(decision, fault, rules, retry, others=others)
-    return tuple(outcomes)
+def _callable(
+    routes: Sequence[Route], failed: AbstractSet[Part], closed: Collection[str]
+) -> Route | None:
+    """The first of these routes that may be called."""
+    for route in routes:
+        shares_a_failure = failed and not failed.isdisjoint(_parts(route).items())
+        if not shares_a_failure and route.deployment not in closed:
+            return route
+    return None
 
 
 def _parts(route: Route) -> dict[str, str]:
@@ -98,9 +101,13 @@ def _is_final(outcome: Outcome) -> bool:
 
 
 def _retry_wait_s(
-    decision: Decision, fault: Fault, rules: RetryRules, retry: int, *, others: bool
+    decision: Decision, rules: RetryRules, outcomes: Sequence[Outcome], *, others: bool
 ) -> float | None:
     """Seconds to wait before the same route is tried again, or None to go on to the next."""
+    last, fault = outcomes[-1], outcomes[-1].error
+    retry = sum(outcome.route == last.route for outcome in outcomes) - 1
+    if fault is None or retry >= rules.retries:
+        return None
     if fault.retry == "no" or (fault.retry == "rate_limit" and others):
         return None
     if fault.retry_after_s is not None:

@@ -1,4 +1,4 @@
-"""Replays an outcome table through the same ``decide()`` and ``attempts()`` that serve requests.
+"""Replays an outcome table through the ``decide()`` and ``next_attempt()`` that serve requests.
 
 A cell of the table is the result of a call to the model: its score, its cost, its latency.
 A missing cell is a call that failed, so the plan's next route is taken. A wrong draft is rejected

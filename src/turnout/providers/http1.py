@@ -33,7 +33,7 @@ class BrokenOff(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """A connection. After ``ask``, ``status`` and ``headers`` hold the head, names as they came.
+    """A connection. If it ``has_head``, ``status`` and ``headers`` are the answer's, as they came.
 
     ``reusable`` says whether it may carry another exchange.
     """
@@ -48,12 +48,12 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = self._due = 0.0
-        self._busy = self._has_head = self._paused = False
+        self._busy = self._paused = False
         self._received = self._waiting_bytes = 0
         self._unread = 0  # behind the last piece of the body: what comes with chunks, and trailers
         self._error: Exception | None = None
         self._parts: list[bytes] = []
-        self.closed = False
+        self.closed = self.has_head = False
         self.status = 0
         self.headers: Headers = []
 
@@ -75,31 +75,13 @@ class Connection(asyncio.Protocol):
             name.lower() in _FRAMING for name, _ in self.headers
         )
 
-    async def ask(self, data: bytes, due: float) -> None:
-        """Sends a request and waits for the head of its answer.
-
-        Raises TimeoutError at ``due`` (the loop's clock), BrokenHttp, ClosedEarly, or OSError.
-        """
+    def ask(self, data: bytes) -> None:
+        """Sends a request."""
         self._busy = True
-        self._has_head = False
+        self.has_head = False
         self.status = self._received = self._unread = 0
         self.headers = []
         self._transport.write(data)
-        while not self._has_head:
-            self._raise_error()
-            await self._progress(due)
-
-    async def read(self, due: float) -> bytes:
-        """The bytes of the body that have come since; empty only at its end.
-
-        Raises TimeoutError at ``due``, BrokenHttp, BrokenOff, or OSError.
-        """
-        while not self._parts:
-            self._raise_error()
-            if not self._busy:
-                return b""
-            await self._progress(due)
-        return self.take()
 
     def take(self) -> bytes:
         """The bytes of the body that are there and not taken yet."""
@@ -112,26 +94,27 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    def close(self) -> None:
-        """Closes the connection now, whatever is under way."""
-        if not self.closed:
-            self._end(None)
-            self._transport.abort()
+    def progress(self, due: float) -> Awaitable[None]:
+        """Something that has come of the answer, once awaited.
 
-    def _raise_error(self) -> None:
-        """Raises what ended the connection, if it was an error."""
+        Raises BrokenHttp, BrokenOff, ClosedEarly or OSError for what ended the connection; once
+        awaited TimeoutError at ``due``, on the loop's clock.
+        """
         if self._error is not None:
             # A copy, since the traceback of what is raised holds this connection.
             raise copy(self._error)
-
-    def _progress(self, due: float) -> Awaitable[None]:
-        """Waits, once awaited, until something has come. Raises TimeoutError then."""
         self._due = due
         # The timer is not set anew for each deadline: when it fires, it checks the current one.
         if self._timer is None or due < self._timer_at:
             self._arm(due)
         self._waiter = self._loop.create_future()
         return self._waiter
+
+    def close(self) -> None:
+        """Closes the connection now, whatever is under way."""
+        if not self.closed:
+            self._end(None)
+            self._transport.abort()
 
     def _arm(self, at: float) -> None:
         if self._timer is not None:
@@ -179,12 +162,12 @@ class Connection(asyncio.Protocol):
         del self._parser
         if self.closed:
             return
-        if self._busy and self._has_head and exc is None and not self._framed:
+        if self._busy and self.has_head and exc is None and not self._framed:
             self._busy = False
         if isinstance(exc, TimeoutError):
             # The system's error for a peer that vanished; it is not one of our deadlines.
             exc = ConnectionAbortedError(exc.errno, exc.strerror)
-        self._end(BrokenOff() if self._has_head else exc or ClosedEarly())
+        self._end(BrokenOff() if self.has_head else exc or ClosedEarly())
 
     def data_received(self, data: bytes) -> None:
         """Reads what came; anything outside an exchange ends the connection."""
@@ -193,7 +176,7 @@ class Connection(asyncio.Protocol):
         if not self._busy:
             self.close()
             return
-        if self._has_head:
+        if self.has_head:
             self._unread += len(data)
         else:
             self._received += len(data)
@@ -202,7 +185,7 @@ class Connection(asyncio.Protocol):
         except (HttpParserError, HttpParserUpgrade) as error:
             self._break(str(error))
             return
-        if self._received > MAX_HEAD_BYTES and not self._has_head:
+        if self._received > MAX_HEAD_BYTES and not self.has_head:
             self._break(_LONG_HEAD)
             return
         if self._unread > MAX_HEAD_BYTES:
@@ -225,7 +208,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which is left out."""
-        if not (self.closed or self._has_head):
+        if not (self.closed or self.has_head):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -238,7 +221,7 @@ class Connection(asyncio.Protocol):
         elif self.status == 101:
             self._break("it switches protocols, which was not asked for")
         elif self.status >= 200:
-            self._has_head = True
+            self.has_head = True
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""

@@ -74,7 +74,9 @@ class HttpTransport:
             data = _written(request, target)
             due = min(now + timeouts.connect_s, deadlines.first_byte)
             connection = pool.idle(target) or await pool.get(target, due)
-            await connection.ask(data, deadlines.first_byte)
+            connection.ask(data)
+            while not connection.has_head:
+                await connection.progress(deadlines.first_byte)
             return HttpResponse(connection, pool, target, deadlines)
         except UnknownEncoding as error:
             fault = _bad(f"the answer has the encoding {error}, which is not supported")
@@ -154,11 +156,21 @@ class HttpResponse:
         connection = self._connection
         if connection is None:
             return b""
+        data = connection.take() or await self._awaited(connection, due)
+        if connection.over:
+            self._give_back()
+        return data if self._inflate else self._counted(data)
+
+    async def _awaited(self, connection: Connection, due: float | None) -> bytes:
+        """The next bytes of the body as they came, empty only at its end."""
         first = self._left == _MAX_ANSWER_BYTES
         deadline = self._deadlines.next(self._pool.loop.time(), first=first)
         until = deadline if due is None else min(deadline, due)
         try:
-            data = connection.take() or await connection.read(until)
+            while not connection.over:
+                await connection.progress(until)
+                if data := connection.take():
+                    return data
         except TimeoutError as error:
             if until < deadline:
                 raise
@@ -168,9 +180,7 @@ class HttpResponse:
         except asyncio.CancelledError:
             connection.close()
             raise
-        if connection.over:
-            self._give_back()
-        return data if self._inflate else self._counted(data)
+        return b""
 
     def _counted(self, data: bytes) -> bytes:
         self._left -= len(data)
@@ -198,8 +208,10 @@ class HttpResponse:
         """Reads a short rest of the body, so that its connection can be used again."""
         left, due = _DRAIN_BYTES, self._pool.loop.time() + _DRAIN_S
         try:
-            while left > 0 and (data := await connection.read(due)):
-                left -= len(data)
+            while left > 0 and not connection.over:
+                left -= len(connection.take())
+                if not connection.over:
+                    await connection.progress(due)
         except (TimeoutError, *_FAILURES):
             connection.close()
 

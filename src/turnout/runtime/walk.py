@@ -1,17 +1,17 @@
 """Carries out a decision: the asynchronous driver of the walk through its plan.
 
 Invariant: every call that was begun is recorded, and the request is settled, however the walk ends.
-This module chooses nothing: ``decision.attempts`` says what to try next.
+This module chooses nothing: ``decision.next_attempt`` says what to try next.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 
 from msgspec import Struct, field, structs
 
 from turnout.core import BudgetExceeded, Chunk, Decision, Fault, Outcome, Request, Scan
-from turnout.decision import Attempt, attempts, input_tokens, is_pinned
+from turnout.decision import Attempt, input_tokens, is_pinned, next_attempt
 from turnout.ledger import DONE
 from turnout.runtime.admission import hold_remaining_routes
 from turnout.runtime.call import Call
@@ -20,8 +20,6 @@ from turnout.runtime.means import Means
 from turnout.runtime.prefix import Prefix
 from turnout.runtime.receipt import total
 from turnout.runtime.verify import draft_of, without_added_logprobs
-
-Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]
 
 
 class Walk(Struct, kw_only=True):
@@ -66,9 +64,9 @@ class Walk(Struct, kw_only=True):
 
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, None if none does."""
-        plan, attempt = self._begin()
+        tried: list[Outcome] = []
         try:
-            while attempt is not None:
+            while (attempt := self._next(tried)) is not None:
                 await self._turn(attempt)
                 call = self._call(attempt)
                 try:
@@ -78,7 +76,7 @@ class Walk(Struct, kw_only=True):
                 if answer is not None:
                     await self.means.cohort.end_step()
                     return answer
-                attempt = _advance(plan, self._within_budget(self.outcomes[-1]))
+                tried.append(self._within_budget(self.outcomes[-1]))
         finally:
             await self.means.recorder.settled(self.decision)
         return None
@@ -88,9 +86,9 @@ class Walk(Struct, kw_only=True):
 
         Chunks that came together are given together.
         """
-        plan, attempt = self._begin()
+        tried: list[Outcome] = []
         try:
-            while attempt is not None:
+            while (attempt := self._next(tried)) is not None:
                 await self._turn(attempt)
                 call = self._call(attempt)
                 try:
@@ -99,7 +97,7 @@ class Walk(Struct, kw_only=True):
                             yield batch
                 finally:
                     await self._record(call)
-                attempt = _advance(plan, self._within_budget(self.outcomes[-1]))
+                tried.append(self._within_budget(self.outcomes[-1]))
         finally:
             await self.means.recorder.settled(self.decision)
 
@@ -109,9 +107,8 @@ class Walk(Struct, kw_only=True):
     def _batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
         return self._verified_batches(call) if call.attempt.route.role == "draft" else call.stream()
 
-    def _begin(self) -> tuple[Plan, Attempt | None]:
-        plan = attempts(self.decision, self.means.retries, self.closed)
-        return plan, next(plan, None)
+    def _next(self, tried: Sequence[Outcome]) -> Attempt | None:
+        return next_attempt(self.decision, self.means.retries, tried, self.closed)
 
     def _turn(self, attempt: Attempt) -> Awaitable[None]:
         """Waits, once awaited, until the attempt is due."""
@@ -202,10 +199,3 @@ class Walk(Struct, kw_only=True):
         if self.means.health.may_retry(outcome.route.deployment, stated=stated):
             return outcome
         return structs.replace(outcome, error=structs.replace(fault, retry="no"))
-
-
-def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:
-    try:
-        return plan.send(outcome)
-    except StopIteration:
-        return None
