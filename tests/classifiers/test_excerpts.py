@@ -18,9 +18,7 @@ def classifier() -> LocalClassifier:
 
 
 def _excerpts(classifier: LocalClassifier, messages: list[Message]) -> Excerpts:
-    return Excerpter(classifier._first, classifier._gate).excerpts_of(
-        classifier._read(messages, classifier.embed)
-    )
+    return Excerpter(classifier._first, classifier._gate).excerpts_of(classifier._read(messages))
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,28 @@ def test_a_batch_is_its_prompts_one_by_one(classifier: LocalClassifier) -> None:
         assert together.unsafe == pytest.approx(alone.unsafe, abs=1e-4)
 
 
+def test_conversations_read_together_are_read_as_each_alone(classifier: LocalClassifier) -> None:
+    """Each gets what is its own, to the last bit, however many texts it and the others have."""
+    page = " ".join(f"On day {n} the harbour was busy, and rain fell late." for n in range(90))
+    conversations = [
+        _user("Übersetze ins Englische: «Der Zug kommt um 7:45 Uhr an.»"),
+        [*_user("Tell me of a port."), {"role": "assistant", "content": "Far."}, *_user(page)],
+        _user(""),
+        _user("Fix this: `for i in range(10) print(i)`. Then say why it failed."),
+        [{"role": "system", "content": "Answer in French."}, *_user("Whose is 2 < 3 > 1?")],
+        _user("Write a poem about rain. Never mind, I found one."),
+    ]
+    together = classifier.begin_batch(conversations)
+    for conversation, one in zip(conversations, together, strict=True):
+        (alone,) = classifier.begin_batch([conversation])
+        assert repr(one) == repr(alone)
+        if isinstance(one, Reading):
+            assert isinstance(alone, Reading)
+            assert (one.turn_logits == alone.turn_logits).all()
+            assert (one.chunk_quick == alone.chunk_quick).all()
+    assert {type(each) for each in together} == {Prediction, Reading, Unread}
+
+
 def test_finish_batch_completes_begin_batch(classifier: LocalClassifier) -> None:
     """The two halves of a prediction give what the whole gives, and read the prompt once."""
     unsure = "What would you do with three old keys and a rainy afternoon in Ghent?"

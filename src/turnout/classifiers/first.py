@@ -7,6 +7,7 @@ This module does not know what the outputs mean.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ class FirstRead:
     logits: Floats
     quick: Floats
     known: Floats
+
+    def part(self, start: int, end: int) -> "FirstRead":
+        """What was read of the texts from ``start`` to ``end``."""
+        of = slice(start, end)
+        return FirstRead(logits=self.logits[of], quick=self.quick[of], known=self.known[of])
 
 
 class FirstStage:
@@ -61,6 +67,14 @@ class FirstStage:
             return concatenated([self.rows(texts[0])])
         lowered = [text.lower() for text in texts]
         return grams_of([self.tokenizer.ids(text) for text in lowered], lowered)
+
+    def rows_of_each(self, texts: Sequence[str]) -> list[Rows]:
+        """The rows of each text."""
+        found: list[Rows] = []
+        for i in range(0, len(texts), BATCH):
+            rows, starts = self.rows_of(texts[i : i + BATCH])
+            found += [rows[a:b] for a, b in pairwise([*starts.tolist(), len(rows)])]
+        return found
 
     def read(self, texts: Sequence[str]) -> FirstRead:
         """All texts, a batch at a time; what is said of one does not depend on the others."""

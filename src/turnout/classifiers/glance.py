@@ -69,11 +69,12 @@ class Glance:
         unsafe = max(harm, injection)
         if gate.unsafe < unsafe < certain:
             return None
-        if unsafe < certain and max(quick_intents) < gate.confidence:
+        intents = self.ranked_intents(quick_intents)
+        if unsafe < certain and intents[0][1] < gate.confidence:
             return None
         return Prediction(
             classifier=self._ref,
-            intents=self.ranked_intents(quick_intents),
+            intents=intents,
             harm=1.0 / (1.0 + math.exp(-harm)),
             injection=1.0 / (1.0 + math.exp(-injection)),
             language=language_of(text),

@@ -7,8 +7,9 @@ the rest is also embedded. This module does not know what is done with a predict
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from turnout.classifiers.asides import Asides, Embed, Unsure
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import DIMENSIONS, shared_encoder
 from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading, Unread
-from turnout.classifiers.first import FirstStage
+from turnout.classifiers.first import FirstRead, FirstStage
 from turnout.classifiers.follows import FollowUpHead, Turns
 from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.glance import Glance
@@ -31,7 +32,7 @@ from turnout.classifiers.openings import Openings
 from turnout.classifiers.recall import Cut, CutCache, Recall
 from turnout.classifiers.window import Window, clipped, window
 from turnout.core import Message, Prediction, Ref
-from turnout.core.arrays import Floats
+from turnout.core.arrays import Floats, Rows
 
 # Log-odds of harm and injection that are subtracted from a sentence of a long text: there are a
 # hundred of them, and none was written to be read alone. Chosen on sources not used in training.
@@ -111,15 +112,12 @@ class LocalClassifier:
 
         A caller with an event loop leaves the second stage, which takes milliseconds, to a thread.
         """
-        if self._custom is not None:
-            # Only an embedding recognises an intent of the user's own.
-            return [self._first_verdict(messages) for messages in conversations]
-        return [
-            self._first_verdict(messages) if prediction is None else prediction
-            for messages, prediction in zip(
-                conversations, self._glance.predictions(conversations), strict=True
-            )
-        ]
+        glances: Sequence[Prediction | None] = [None] * len(conversations)
+        if self._custom is None:  # only an embedding recognises an intent of the user's own
+            glances = self._glance.predictions(conversations)
+        left = [m for m, glance in zip(conversations, glances, strict=True) if glance is None]
+        verdicts = iter(self._first_verdicts(left) if left else ())
+        return [next(verdicts) if glance is None else glance for glance in glances]
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
@@ -148,7 +146,7 @@ class LocalClassifier:
 
         Raises InvalidRequest for a conversation without a turn.
         """
-        reading = self._read(messages, self.embed)
+        reading = self._read(messages)
         excerpts = self._excerpter.excerpts_of(reading)
         return self._turns(reading, excerpts, self._recall.vectors_of(excerpts.all))
 
@@ -157,23 +155,44 @@ class LocalClassifier:
         """Unit vectors of the texts; a long one is read at both ends."""
         return shared_encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
 
-    def _first_verdict(self, messages: Sequence[Message]) -> FirstVerdict:
-        try:
-            reading = self._read(messages)
-        except Unsure:
-            return Unread(messages=messages)
-        return self._settled(reading) or reading
+    def _first_verdicts(self, conversations: Sequence[Sequence[Message]]) -> list[FirstVerdict]:
+        """What the first stage makes of each; what it reads of all is read together."""
+        views = [window(messages) for messages in conversations]
+        rows = iter(self._first.rows_of_each([clip for view in views for clip in view.clips]))
+        drafts = [self._draft_if_sure(v, list(islice(rows, len(v.turns)))) for v in views]
+        reads = iter(self._recall.read_each([list(d.place) for d in drafts if d is not None]))
+        return [
+            Unread(messages=messages)
+            if draft is None
+            else self._verdict(self._reading(draft, next(reads)))
+            for messages, draft in zip(conversations, drafts, strict=True)
+        ]
 
     def _with_embeddings(self, verdict: FirstVerdict) -> Prediction | Reading:
         """What was begun; if it lacked the embedding of a clause, it is read again with one."""
         if not isinstance(verdict, Unread):
             return verdict
-        reading = self._read(verdict.messages, self.embed)
+        return self._verdict(self._read(verdict.messages))
+
+    def _verdict(self, reading: Reading) -> Prediction | Reading:
         return self._settled(reading) or reading
 
-    def _read(self, messages: Sequence[Message], embed: Embed | None = None) -> Reading:
+    def _read(self, messages: Sequence[Message]) -> Reading:
+        """The conversation after the first stage, with embeddings of clauses that need one."""
         view = window(messages)
-        turns, contexts = self._requests_and_contexts(view, embed)
+        draft = self._draft(view, self._first.rows_of_each(view.clips), self.embed)
+        return self._reading(draft, self._recall.read(list(draft.place)))
+
+    def _draft_if_sure(self, view: Window, rows: Sequence[Rows]) -> "_Draft | None":
+        """The draft, None if it needs the embedding of a clause."""
+        try:
+            return self._draft(view, rows)
+        except Unsure:
+            return None
+
+    def _draft(self, view: Window, rows: Sequence[Rows], embed: Embed | None = None) -> "_Draft":
+        """What is to be read of a conversation, given the rows of its turns' clips."""
+        turns, contexts = self._requests_and_contexts(view, rows, embed)
         cuts = self._cuts.cuts_of(view.segments)
         parts = tuple(dict.fromkeys(part for cut in cuts for part in cut.stretches))
         distinct = set(parts)
@@ -184,15 +203,25 @@ class LocalClassifier:
         place: dict[str, int] = {}
         for text in chain(turns, contexts, chunks):
             place.setdefault(text, len(place))
-        read = self._recall.read(list(place))
+        return _Draft(
+            turns=turns,
+            contexts=contexts,
+            chunks=chunks,
+            whole_chunks=len(parts),
+            of_instructions=_instruction_places(parts, view, cuts) if view.instructions else [],
+            place=place,
+        )
+
+    def _reading(self, draft: "_Draft", read: FirstRead) -> Reading:
+        turns, contexts, place = draft.turns, draft.contexts, draft.place
         of_turns = _positions(turns, place)
-        of_chunks = np.array(_positions(chunks, place), dtype=np.intp)
+        of_chunks = np.array(_positions(draft.chunks, place), dtype=np.intp)
         logits, quick = read.logits[of_chunks], read.quick[of_chunks]
         for odds in (logits, quick):
-            odds[len(parts) :, HARM:] -= _MARGIN
-            if view.instructions:
+            odds[draft.whole_chunks :, HARM:] -= _MARGIN
+            if draft.of_instructions:
                 # Orders are what instructions are made of, and those of an application are its own.
-                odds[_instruction_places(parts, view, cuts), INJECTION] -= _MARGIN[INJECTION]
+                odds[draft.of_instructions, INJECTION] -= _MARGIN[INJECTION]
         known = float(read.known[of_turns[-1]]) if turns else 0.0
         first_may_decide = len(turns) == 1 and self._custom is None and known >= self._gate.known
         return Reading(
@@ -203,21 +232,21 @@ class LocalClassifier:
             quick_intents=self._openings.quick_intents(read.quick[of_turns[0]].tolist(), turns[0])
             if first_may_decide
             else None,
-            chunks=chunks,
-            whole_chunks=len(parts),
+            chunks=draft.chunks,
+            whole_chunks=draft.whole_chunks,
             chunk_logits=logits,
             chunk_quick=quick,
             language=language_of(turns[-1]) if turns else "",
         )
 
     def _requests_and_contexts(
-        self, view: Window, embed: Embed | None
+        self, view: Window, rows: Sequence[Rows], embed: Embed | None
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The turns without their asides, and what was said between them.
 
         An earlier turn that is nothing but asides is left out: no later turn can follow up on it.
         """
-        clips = [(clip, self._first.rows(clip)) for clip in map(clipped, view.turns)]
+        clips = list(zip(view.clips, rows, strict=True))
         only_asides = [self._aside_filter.is_only_asides(*clip) for clip in clips[:-1]]
         kept = [i for i, is_only in enumerate(only_asides) if not is_only]
         contexts = tuple(view.contexts[i] for i in kept)
@@ -297,6 +326,21 @@ class LocalClassifier:
             context_vectors=context_vectors,
             context_intents=context_intents,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """A ``Reading`` before the first stage: ``place`` has each text to read, and its place.
+
+    ``of_instructions`` are places of the chunks that only the application's instructions hold.
+    """
+
+    turns: tuple[str, ...]
+    contexts: tuple[str, ...]
+    chunks: tuple[str, ...]
+    whole_chunks: int
+    of_instructions: Sequence[int]
+    place: Mapping[str, int]
 
 
 @cache

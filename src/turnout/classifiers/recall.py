@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain
+from itertools import accumulate, chain
 from threading import Lock
 from typing import Any
 
@@ -76,6 +76,20 @@ class Recall:
         each = self._readings.rows_of([text_digest(text, _DIGEST) for text in texts], compute)
         outputs = each.shape[1] // 2
         return FirstRead(logits=each[:, :outputs], quick=each[:, outputs:-1], known=each[:, -1])
+
+    def read_each(self, groups: Sequence[Sequence[str]]) -> list[FirstRead]:
+        """As ``read`` for each group of texts; small groups are read together."""
+        if len(groups) == 1:
+            return [self.read(groups[0])]
+        small = [group for group in groups if len(group) < _FEW]
+        read = self._first.read([text for group in small for text in group])
+        ends = accumulate(map(len, small))
+        return [
+            read.part((end := next(ends)) - len(group), end)
+            if len(group) < _FEW
+            else self.read(group)
+            for group in groups
+        ]
 
     def vectors_of(self, excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:
         """The vectors of at least one excerpt."""

@@ -45,6 +45,11 @@ class Window:
     segments: tuple[str, ...]
     instructions: frozenset[str]
 
+    @property
+    def clips(self) -> list[str]:
+        """The turns, of a long one both ends."""
+        return [*map(clipped, self.turns)]
+
 
 def window(messages: Sequence[Message]) -> Window:
     """The window over a conversation in OpenAI's shape."""

@@ -173,7 +173,9 @@ def _policy_and_deployments(
 ) -> tuple[Policy, Iterable[Deployment]]:
     """The policy that the request asks for, and the deployments it may choose from."""
     name, catalog = request.model, rules.catalog
-    models = tuple([_configured_name(other, "models", catalog) for other in request.models])
+    models = request.models
+    if models:
+        models = tuple([_configured_name(other, "models", catalog) for other in models])
     if is_pinned(request, rules):
         models = (_configured_name(name, "model", catalog), *models)
         policy: Policy = _fixed_policy(models)

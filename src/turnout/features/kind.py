@@ -74,7 +74,7 @@ def call_kind(request: Request) -> CallKind:
         text.startswith(_SUB_AGENTS) or _is_sub_agent_billing(text) for text in instructions
     ):
         return "sub_agent"
-    if user_texts and not _is_reminder(user_texts[0]):
+    if user_texts and not user_texts[0].startswith(_REMINDER):
         return "turn"  # as most end
     return "tool_step" if _follows_a_tool(messages) else "turn"
 
