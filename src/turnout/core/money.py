@@ -42,7 +42,7 @@ def usd_from_pico(pico_usd: int) -> Decimal:
 
 def usd(pico_usd: int | None) -> float | None:
     """The amount in USD for a JSON document; an unknown one stays None."""
-    return None if pico_usd is None else float(usd_from_pico(pico_usd))
+    return None if pico_usd is None else pico_usd / PICO_PER_USD
 
 
 def exact_usd(pico_usd: int) -> str:

@@ -38,8 +38,8 @@ def decision_headers(
     return [
         (b"x-turnout-model", printable(model)),
         (b"x-turnout-decision", decision.id.encode()),
-        (b"x-turnout-intent", printable(decision.intent)),
-        (b"x-turnout-reason", printable(reason)),
+        (b"x-turnout-intent", _printable_own(decision.intent)),
+        (b"x-turnout-reason", _printable_own(reason)),
         (b"x-turnout-cost-usd" if final else b"x-turnout-expected-cost-usd", cost.encode()),
         (b"x-turnout-attempts", b"%d" % attempts),
     ]
@@ -66,12 +66,15 @@ def left_out_header(walk: Walk) -> Headers:
     return [(b"x-turnout-left-out", printable(", ".join(names), _LONGEST_LIST))] if names else []
 
 
-@lru_cache(maxsize=256)  # models, intents and most reasons are few
 def printable(word: str, longest: int = _LONGEST) -> bytes:
     """A header's value: a provider may call its model anything, line breaks included."""
     if not (word.isascii() and word.isprintable()):
         word = _NOT_PRINTABLE.sub("?", word.replace("→", "->").replace("≥", ">="))
     return word[:longest].encode()
+
+
+# Intents and most reasons are few, and short; what a provider calls its models may be neither.
+_printable_own = lru_cache(maxsize=256)(printable)
 
 
 def common_headers(

@@ -258,7 +258,7 @@ class Gateway:
                 finally:
                     self._recent.keep(request.tenant, walk.decision, walk.outcomes, walk.scans)
                     self._metrics.walk(walk)
-                    log.walk_ended(walk, engine.receipt)
+                    log.walk_ended(walk)
             if key is not None:
                 cached = cacheable_answer(walk, out, rules.ttl_s, stream=inbound.stream)
                 if cached is not None:

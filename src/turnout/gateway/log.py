@@ -6,7 +6,7 @@ Invariant: only the fields named here are written, no texts of callers or provid
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from turnout.core import Scan, Standing, usd
 from turnout.gateway.log_stream import PatientHandler
 
 if TYPE_CHECKING:
-    from turnout.runtime import Receipt, Walk  # a parent of workers logs without it
+    from turnout.runtime import Walk  # a parent of workers logs without it
 
 _LOG = logging.getLogger("turnout.gateway")
 _ACCESS_LOG = logging.getLogger("turnout.gateway.access")
@@ -60,8 +60,8 @@ def access(request_id: str, path: str, status: int, seconds: float) -> None:
         _ACCESS_LOG.debug("request", extra={"fields": fields})
 
 
-def walk_ended(walk: "Walk", receipt_of: "Callable[[Walk], Receipt]") -> None:
-    """Logs a decision that was carried out; ``receipt_of`` is called only if the line is written.
+def walk_ended(walk: "Walk") -> None:
+    """Logs a decision that was carried out.
 
     If no model answered, it is ``failed``, unless the caller ``left`` or it was blocked.
     """
@@ -69,21 +69,23 @@ def walk_ended(walk: "Walk", receipt_of: "Callable[[Walk], Receipt]") -> None:
     level = logging.WARNING if event == "failed" else logging.INFO
     if not _ACCESS_LOG.isEnabledFor(level):
         return
-    decision, receipt = walk.decision, receipt_of(walk)
+    decision, call = walk.decision, walk.answering_call
     fields: dict[str, Any] = {
         "request": walk.request.id,
         "decision": decision.id,
         "intent": decision.intent,
-        "model": receipt.answered_by,
+        "model": call.model if call else None,
         "blocked": decision.blocked is not None,
         "attempts": [o.error.kind if o.error else o.status for o in walk.outcomes],
-        "input_tokens": receipt.usage.total_input,
-        "output_tokens": receipt.usage.total_output,
-        "cost_usd": usd(receipt.cost_pico_usd),
+        "input_tokens": call.usage.total_input if call else 0,
+        "output_tokens": call.usage.total_output if call else 0,
+        "cost_usd": usd(walk.cost_pico_usd),
     }
     if walk.scans:
         fields["scans"] = [scan_fields(scan) for scan in walk.scans]
-    _ACCESS_LOG.log(level, event, extra={"fields": fields})
+    # ``log`` would look through the stack for its caller, whom no line names.
+    name, extra = _ACCESS_LOG.name, {"fields": fields}
+    _ACCESS_LOG.handle(_ACCESS_LOG.makeRecord(name, level, "", 0, event, (), None, extra=extra))
 
 
 def _event_of(walk: "Walk") -> str:

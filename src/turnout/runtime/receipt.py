@@ -42,8 +42,7 @@ def receipt(
     stand_in: Deployment | None,
 ) -> Receipt:
     """The account of these outcomes, which include calls for labels."""
-    answers = [o for o in outcomes if o.is_answer]
-    final = next((o for o in reversed(answers) if o.status != "failed" or o.released), None)
+    final = answering_call(outcomes)
     usage = final.usage if final else Usage()
     chosen = catalog.deployments[final.route.deployment] if final else None
     answer_pico_usd = final.cost_pico_usd if final and not stand_in else cost(chosen, usage)
@@ -60,6 +59,14 @@ def receipt(
         list_cost_pico_usd=total([answer_pico_usd, extra]),
         strongest_pico_usd=cost(catalog.strongest(), usage),
     )
+
+
+def answering_call(outcomes: Sequence[Outcome]) -> Outcome | None:
+    """The call whose answer the caller has, or a part of it; None without one."""
+    for outcome in reversed(outcomes):
+        if outcome.is_answer and (outcome.status != "failed" or outcome.released):
+            return outcome
+    return None
 
 
 def cost(deployment: Deployment | None, usage: Usage) -> int | None:
