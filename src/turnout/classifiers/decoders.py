@@ -48,7 +48,7 @@ _ESCAPE = re.compile(
 _ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})|\\x([0-9A-Fa-f]{2})|\\([0-7]{3})")
 _MORSE = re.compile(r"(?<![^\s/|])(?:[.\-·–_]{1,6}[ /|\n]+){5,}[.\-·–_]{1,6}")
 _LEET = str.maketrans("0134578@$!|+€", "oieastbasiite")
-_LEET_SIGNS = frozenset("0134578@$!|+€")
+_LEET_SIGN = re.compile("[0134578@$!|+€]")
 _LEETED = re.compile(r"[\w@$|+€!]+(?<![!+])")
 MORSE = dict(
     zip(
@@ -160,10 +160,10 @@ def from_capitals(text: str) -> str | None:
 
 def from_leet(text: str) -> str | None:
     """Text with digits and signs in place of letters."""
-    if not _LEET_SIGNS.intersection(text[:_SAMPLE]):
+    if not _LEET_SIGN.search(text, 0, _SAMPLE):
         return None
     words = text[:_SAMPLE].split()
-    leeted = [w for w in words if _LEET_SIGNS.intersection(w.strip("!|+")) and _has_letters(w)]
+    leeted = [w for w in words if _LEET_SIGN.search(w.strip("!|+")) and _has_letters(w)]
     if len(leeted) < 2 or len(leeted) * 5 < len(words):
         return None
     return _LEETED.sub(lambda m: m.group().translate(_LEET), text)

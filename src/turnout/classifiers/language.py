@@ -21,7 +21,11 @@ _SCRIPTS: tuple[tuple[str, str], ...] = (
     ("el", "\u0370-\u03ff"),
     ("th", "\u0e00-\u0e7f"),
 )
-_SCRIPT = re.compile("|".join(f"(?P<{name}>[{span}]+)" for name, span in _SCRIPTS))
+# All of these scripts in front, since most signs are of none, save trying each.
+_SCRIPT = re.compile(
+    f"(?=[{''.join(span for _, span in _SCRIPTS)}])"
+    f"(?:{'|'.join(f'(?P<{name}>[{span}]+)' for name, span in _SCRIPTS)})"
+)
 _COMMON = {
     "en": "the of and to in is you that it for are what how my this with do can i a on me write",
     "de": "der die das und ist nicht ich ein eine mit für wie auf den zu von mir was bitte im",
