@@ -6,7 +6,7 @@ the order of waiting, as in Go's net/http. Each event loop has its own pool.
 """
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 from turnout.providers.connecting import Connector, NoConnectionInTime
@@ -37,7 +37,7 @@ class Pool:
         self.loop = loop
         self._keepalive_s = keepalive_s
         self._connector = connector or Connector(loop)
-        self._stands: dict[Place, _Stand] = {}
+        self._stands: defaultdict[Place, _Stand] = defaultdict(_Stand)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -48,7 +48,7 @@ class Pool:
 
     def idle(self, target: Target) -> Connection | None:
         """Takes the idle connection that was used last; None if there is none."""
-        idle = self._stand(target).idle
+        idle = self._stands[target.place].idle
         while idle:
             connection, until = idle.pop()
             if connection.reusable and self.loop.time() < until:
@@ -63,7 +63,7 @@ class Pool:
         ssl.SSLError.
         """
         while (connection := self.idle(target)) is None:
-            connection = await self._waited(target, self._stand(target), due)
+            connection = await self._waited(target, self._stands[target.place], due)
             if connection.reusable:
                 break
         return connection
@@ -73,7 +73,7 @@ class Pool:
         if not connection.reusable:
             connection.close()
             return
-        stand = self._stand(target)
+        stand = self._stands[target.place]
         while stand.waiting:
             waiter = stand.waiting.popleft()
             if not waiter.done():
@@ -93,12 +93,6 @@ class Pool:
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
-
-    def _stand(self, target: Target) -> _Stand:
-        found = self._stands.get(target.place)
-        if found is None:
-            found = self._stands[target.place] = _Stand()
-        return found
 
     async def _waited(self, target: Target, stand: _Stand, due: float) -> Connection:
         waiter: Waiter = self.loop.create_future()

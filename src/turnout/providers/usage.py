@@ -18,6 +18,7 @@ sum is what the provider bills. The shapes, with the documents that define them:
 """
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any
 
 from turnout.core import Usage
@@ -34,6 +35,8 @@ def openai_usage(payload: object) -> Usage | None:
         return None
 
 
+# What details are, which may be absent.
+_DETAILS = (dict, NoneType)
 # The names of the same counts in Responses.
 _OF_RESPONSES = (
     ("prompt_tokens", "input_tokens"),
@@ -54,8 +57,10 @@ def responses_usage(payload: object) -> Usage | None:
 def _read(payload: Mapping[str, Any]) -> Usage:
     prompt = required(payload, "prompt_tokens")
     completion = required(payload, "completion_tokens")
-    of_prompt = _details(payload, "prompt_tokens_details")
-    of_completion = _details(payload, "completion_tokens_details")
+    of_prompt = payload.get("prompt_tokens_details")
+    of_completion = payload.get("completion_tokens_details")
+    if not (isinstance(of_prompt, _DETAILS) and isinstance(of_completion, _DETAILS)):
+        raise WrongCount
     read, write = _cache(payload, of_prompt, prompt)
     text, reasoning = _output(payload, of_completion, prompt, completion)
     asked = count(of_prompt, "audio_tokens") or 0 if of_prompt else 0
@@ -101,11 +106,4 @@ def _output(
         return completion - reasoning, reasoning
     if rest > 0 and (not reasoning or rest == reasoning):
         return completion, rest
-    raise WrongCount
-
-
-def _details(payload: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    details = payload.get(name)
-    if details is None or isinstance(details, dict):
-        return details
     raise WrongCount
