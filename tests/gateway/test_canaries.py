@@ -109,3 +109,17 @@ def test_a_request_that_nobody_answered_is_logged_as_failed(captured_logs: io.St
     ]
     assert told[0][2] is None
     assert told[1][2]
+
+
+def test_the_line_of_an_answer_says_what_it_took(captured_logs: io.StringIO) -> None:
+    """Its model, tokens and cost are those of the answer's own body and headers."""
+    with world() as w:
+        answer = w.post("/v1/chat/completions", chat(model="coder"))
+    lines = map(json.loads, captured_logs.getvalue().splitlines())
+    (line,) = (line for line in lines if "attempts" in line)
+    usage = answer.json()["usage"]
+    assert (line["event"], line["attempts"]) == ("answered", ["ok"])
+    assert line["model"] == answer.json()["model"]
+    assert line["input_tokens"] == usage["prompt_tokens"] > 0
+    assert line["output_tokens"] == usage["completion_tokens"] > 0
+    assert line["cost_usd"] == float(answer.headers["x-turnout-cost-usd"]) > 0
