@@ -68,30 +68,38 @@ class FirstStage:
         lowered = [text.lower() for text in texts]
         return grams_of([self.tokenizer.ids(text) for text in lowered], lowered)
 
-    def rows_of_each(self, texts: Sequence[str]) -> list[Rows]:
+    def rows_by_text(self, texts: Sequence[str]) -> dict[str, Rows]:
         """The rows of each text."""
-        found: list[Rows] = []
+        found: dict[str, Rows] = {}
         for i in range(0, len(texts), BATCH):
-            rows, starts = self.rows_of(texts[i : i + BATCH])
-            found += [rows[a:b] for a, b in pairwise([*starts.tolist(), len(rows)])]
+            part = texts[i : i + BATCH]
+            rows, starts = self.rows_of(part)
+            bounds = pairwise([*starts.tolist(), len(rows)])
+            found |= {text: rows[a:b] for text, (a, b) in zip(part, bounds, strict=True)}
         return found
 
-    def read(self, texts: Sequence[str]) -> FirstRead:
-        """All texts, a batch at a time; what is said of one does not depend on the others."""
+    def read(self, texts: Sequence[str], given: Mapping[str, Rows] | None = None) -> FirstRead:
+        """All texts, a batch at a time; what is said of one does not depend on the others.
+
+        ``given`` has the rows of those texts whose rows were made before.
+        """
         if not texts:
             nothing = np.zeros((0, len(self._table.bias)), np.float32)
             return FirstRead(logits=nothing, quick=nothing, known=nothing[:, 0])
         if len(texts) <= BATCH:
-            return self._read(texts)
-        read = [self._read(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
+            return self._read(texts, given)
+        read = [self._read(texts[i : i + BATCH], given) for i in range(0, len(texts), BATCH)]
         return FirstRead(
             logits=np.concatenate([part.logits for part in read]),
             quick=np.concatenate([part.quick for part in read]),
             known=np.concatenate([part.known for part in read]),
         )
 
-    def _read(self, texts: Sequence[str]) -> FirstRead:
-        return self.read_rows(*self.rows_of(texts))
+    def _read(self, texts: Sequence[str], given: Mapping[str, Rows] | None) -> FirstRead:
+        if not given:
+            return self.read_rows(*self.rows_of(texts))
+        rows = {**given, **self.rows_by_text([text for text in texts if text not in given])}
+        return self.read_rows(*concatenated([rows[text] for text in texts]))
 
     def read_rows(self, rows: Rows, starts: Rows) -> FirstRead:
         """As ``read`` for texts whose rows begin at ``starts``."""

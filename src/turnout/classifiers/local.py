@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -158,9 +158,9 @@ class LocalClassifier:
     def _first_verdicts(self, conversations: Sequence[Sequence[Message]]) -> list[FirstVerdict]:
         """What the first stage makes of each; what it reads of all is read together."""
         views = [window(messages) for messages in conversations]
-        rows = iter(self._first.rows_of_each([clip for view in views for clip in view.clips]))
-        drafts = [self._draft_if_sure(v, list(islice(rows, len(v.turns)))) for v in views]
-        reads = iter(self._recall.read_each([list(d.place) for d in drafts if d is not None]))
+        rows = self._first.rows_by_text([clip for view in views for clip in view.clips])
+        drafts = [self._draft_if_sure(view, rows) for view in views]
+        reads = iter(self._recall.read_each([list(d.place) for d in drafts if d is not None], rows))
         return [
             Unread(messages=messages)
             if draft is None
@@ -180,17 +180,20 @@ class LocalClassifier:
     def _read(self, messages: Sequence[Message]) -> Reading:
         """The conversation after the first stage, with embeddings of clauses that need one."""
         view = window(messages)
-        draft = self._draft(view, self._first.rows_of_each(view.clips), self.embed)
-        return self._reading(draft, self._recall.read(list(draft.place)))
+        rows = self._first.rows_by_text(view.clips)
+        draft = self._draft(view, rows, self.embed)
+        return self._reading(draft, self._recall.read(list(draft.place), rows))
 
-    def _draft_if_sure(self, view: Window, rows: Sequence[Rows]) -> "_Draft | None":
+    def _draft_if_sure(self, view: Window, rows: Mapping[str, Rows]) -> "_Draft | None":
         """The draft, None if it needs the embedding of a clause."""
         try:
             return self._draft(view, rows)
         except Unsure:
             return None
 
-    def _draft(self, view: Window, rows: Sequence[Rows], embed: Embed | None = None) -> "_Draft":
+    def _draft(
+        self, view: Window, rows: Mapping[str, Rows], embed: Embed | None = None
+    ) -> "_Draft":
         """What is to be read of a conversation, given the rows of its turns' clips."""
         turns, contexts = self._requests_and_contexts(view, rows, embed)
         cuts = self._cuts.cuts_of(view.segments)
@@ -240,13 +243,13 @@ class LocalClassifier:
         )
 
     def _requests_and_contexts(
-        self, view: Window, rows: Sequence[Rows], embed: Embed | None
+        self, view: Window, rows: Mapping[str, Rows], embed: Embed | None
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The turns without their asides, and what was said between them.
 
         An earlier turn that is nothing but asides is left out: no later turn can follow up on it.
         """
-        clips = list(zip(view.clips, rows, strict=True))
+        clips = [(clip, rows[clip]) for clip in view.clips]
         only_asides = [self._aside_filter.is_only_asides(*clip) for clip in clips[:-1]]
         kept = [i for i, is_only in enumerate(only_asides) if not is_only]
         contexts = tuple(view.contexts[i] for i in kept)

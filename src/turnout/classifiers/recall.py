@@ -6,7 +6,7 @@ reading the text again would find. This module does not know what the numbers me
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate, chain
@@ -20,7 +20,7 @@ from turnout.classifiers.excerpts import Pieces
 from turnout.classifiers.first import FirstRead, FirstStage
 from turnout.classifiers.views import Readings, decoded_again, readings_of, stretches
 from turnout.classifiers.window import long_part_sentences
-from turnout.core.arrays import Floats
+from turnout.core.arrays import Floats, Rows
 from turnout.core.text_digest import text_digest
 
 _DIGEST = 16
@@ -64,10 +64,10 @@ class Recall:
         self._first = first
         self._readings, self._vectors = RowCache(_READINGS), RowCache(_VECTORS)
 
-    def read(self, texts: Sequence[str]) -> FirstRead:
-        """As the first stage reads them."""
+    def read(self, texts: Sequence[str], given: Mapping[str, Rows] | None = None) -> FirstRead:
+        """As the first stage reads them, given the rows of some."""
         if len(texts) < _FEW:
-            return self._first.read(texts)
+            return self._first.read(texts, given)
 
         def compute(places: Sequence[int]) -> Floats:
             found = self._first.read([texts[i] for i in places])
@@ -77,17 +77,19 @@ class Recall:
         outputs = each.shape[1] // 2
         return FirstRead(logits=each[:, :outputs], quick=each[:, outputs:-1], known=each[:, -1])
 
-    def read_each(self, groups: Sequence[Sequence[str]]) -> list[FirstRead]:
+    def read_each(
+        self, groups: Sequence[Sequence[str]], given: Mapping[str, Rows]
+    ) -> list[FirstRead]:
         """As ``read`` for each group of texts; small groups are read together."""
         if len(groups) == 1:
-            return [self.read(groups[0])]
+            return [self.read(groups[0], given)]
         small = [group for group in groups if len(group) < _FEW]
-        read = self._first.read([text for group in small for text in group])
+        read = self._first.read([text for group in small for text in group], given)
         ends = accumulate(map(len, small))
         return [
             read.part((end := next(ends)) - len(group), end)
             if len(group) < _FEW
-            else self.read(group)
+            else self.read(group, given)
             for group in groups
         ]
 
