@@ -20,7 +20,7 @@ _INTERVAL_S = 0.1
 
 
 class HttpServer:
-    """Serves ``handler``; use ``start`` and ``stop`` on one running loop."""
+    """Serves ``handler``, which closes each exchange; use ``start`` and ``stop`` on one loop."""
 
     def __init__(self, handler: Handler, bounds: Bounds | None = None) -> None:
         self._handler = handler
