@@ -247,6 +247,22 @@ async def test_an_unknown_encoding_is_refused(transport: HttpTransport) -> None:
             await transport.send(WireRequest(url=f"http://127.0.0.1:{port}/", body=b""), PATIENT)
 
 
+async def test_who_leaves_while_the_rest_is_read_leaves_no_connection(
+    transport: HttpTransport,
+) -> None:
+    """A provider that does not end its answer is waited for a moment; nobody else closes it."""
+    part = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    async with asyncio.timeout(10), answering(part) as port:
+        wire = WireRequest(url=f"http://127.0.0.1:{port}/", body=b"")
+        response = await transport.send(wire, PATIENT)
+        assert await response.read() == b"hello"
+        closing = asyncio.create_task(response.aclose(reuse=True))
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+
+
 async def test_gzip_is_understood_though_not_asked_for(transport: HttpTransport) -> None:
     """A server that compresses anyway is read, in steps."""
     async with answering(packed("gzip", gzip.compress(b"a" * 200_000))) as port:

@@ -140,9 +140,11 @@ class HttpResponse:
         connection = self._connection
         if connection is None:
             return
-        if reuse and not connection.reusable:
-            await self._drain(connection)
-        self._give_back()
+        try:
+            if reuse and not connection.reusable:
+                await self._drain(connection)
+        finally:
+            self._give_back()
 
     async def _inflated(self, due: float | None, inflate: Inflate) -> bytes:
         while not (piece := self._next_piece()):
