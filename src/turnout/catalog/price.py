@@ -85,9 +85,8 @@ class Price:
 
     def cost(self, usage: Usage) -> int:
         """Pico-dollars for one call's tokens, as text."""
-        price = _with_hour_cache(self) if usage.hour_cache else self
-        rates = price.rates_for(usage.total_input) if price.tiers else price.rates
-        return rates.cost(usage)
+        price = self.with_hour_cache() if usage.hour_cache else self
+        return price.rates_for(usage.total_input).cost(usage)
 
     def extra_cost(self, usage: Usage) -> int | None:
         """Pico-dollars that one call cost beyond its tokens as text; None where unknown."""
@@ -127,13 +126,12 @@ class Price:
         self, input_tokens: int, output_tokens: int, *, cache_read: int = 0, cache_write: int = 0
     ) -> int:
         """Pico-dollars for a call of this size, with so much of the prompt read and written."""
-        rates = self.rates_for(input_tokens) if self.tiers else self.rates
-        fresh = input_tokens - cache_read - cache_write
+        rates, fresh = self.rates_for(input_tokens), input_tokens - cache_read - cache_write
         return self.fee + rates.of(fresh, cache_read, cache_write, output_tokens)
 
     def most_cost(self, input_tokens: int, output_tokens: int) -> int:
         """The most pico-dollars that a call of this size can cost, whatever the cache does."""
-        rates = self.rates_for(input_tokens) if self.tiers else self.rates
+        rates = self.rates_for(input_tokens)
         written = rates.cache_write
         dearest = rates.input if written is None or written < rates.input else written
         return self.fee + input_tokens * dearest + output_tokens * rates.output

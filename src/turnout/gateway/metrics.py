@@ -104,16 +104,14 @@ class Metrics:
     def request_began(self) -> None:
         """A request is under way."""
         self.under_way += 1
-        if self._flushes_each_turn:
-            self._flush_soon()
+        self._flush_soon()
 
     def request_ended(self, path: str, status: int, seconds: float) -> None:
         """``status`` 499 means that the caller left."""
         self.under_way -= 1
         self._ended[path, status] += 1
         self._duration(path, seconds)
-        if self._flushes_each_turn:
-            self._flush_soon()
+        self._flush_soon()
 
     def call(self, outcome: Outcome) -> None:
         """Count what a call used and cost, whatever it was for."""
@@ -176,7 +174,7 @@ class Metrics:
         return generate_latest(_shared_registry() or self._registry)
 
     def _flush_soon(self) -> None:
-        if not self._is_flush_scheduled:
+        if self._flushes_each_turn and not self._is_flush_scheduled:
             self._is_flush_scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
 

@@ -66,8 +66,6 @@ class Ledger(Recorder):
         self.use_prices(catalog)
         self._stand_in = stand_in
         self._lease_s = lease_s
-        # How long a hold or a claim lives if nobody ends it, in milliseconds.
-        self.lease_ms = int(lease_s * 1000)
         self.now_ms = now_ms
         self.after_close: list[Callable[[], object]] = []
         self._open: dict[str, OpenRequest] = {}
@@ -89,6 +87,11 @@ class Ledger(Recorder):
             self.store, upkeep=self._upkeep, busy=lambda: bool(self._open or self.owners.guests),
             idle_s=idle_s,
         )  # fmt: skip
+
+    @property
+    def lease_ms(self) -> int:
+        """How many milliseconds a hold or a claim lives if nobody ends it."""
+        return int(self._lease_s * 1000)
 
     def submit(self, tickets: Sequence[Ticket]) -> None:
         """Write an entry of another process. Raises LedgerError when closed."""

@@ -53,6 +53,7 @@ class IntentMap:
 
         def place(candidate: Candidate) -> float:
             name = candidate.deployment
+            # No cost is below 0.
             if name == target:
                 return -2.0
             return -1.0 if name == self.default else cost_of(candidate)

@@ -60,8 +60,7 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the exchange is over, and the connection can carry another one."""
-        ended = not (self._busy or self._parts or self.closed)
-        return ended and not self._transport.get_write_buffer_size()
+        return self.over and not (self.closed or self._transport.get_write_buffer_size())
 
     @property
     def over(self) -> bool:
