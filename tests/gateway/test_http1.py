@@ -204,6 +204,15 @@ async def test_what_does_not_arrive_in_time_is_answered(
     assert holds in found
 
 
+async def test_a_body_behind_another_request_has_its_deadline() -> None:
+    """It begins when its turn comes: such a request was waited for without end."""
+    first = POST + b"Content-Length: 1\r\n\r\na"
+    async with serving(HASTY) as (echo, _):
+        found = await exchange_bytes(echo, first + POST + b"Content-Length: 9\r\n\r\nab")
+    assert echo.failures == ["TooLate"]
+    assert found.count(b"HTTP/1.1 200 ") == found.count(b"HTTP/1.1 413 ") == 1
+
+
 @pytest.mark.parametrize(
     ("request_", "says"),
     [

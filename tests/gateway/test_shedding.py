@@ -2,6 +2,8 @@
 
 import http.client
 import resource
+import select
+import signal
 import socket
 import threading
 import time
@@ -42,6 +44,36 @@ def test_low_priority_is_shed_before_the_rest() -> None:
     assert low.headers["x-should-retry"] == "true"
     assert usual.status == 200
     assert {answer.status for answer in answers} == {200}
+
+
+def test_requests_that_run_in_step_share_the_places_that_there_are() -> None:
+    """Of twenty that arrive in one turn of the loop two are called: each choice counts at once."""
+    body = orjson.dumps(chat(model="fast"))
+    asked = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, models={"fast": "f-hang"}, health={"max_in_flight": 2})
+        settings["timeouts"] = PATIENT
+        # Warmed, since the first requests are read on threads otherwise, and do not run in step.
+        with serving(settings, options=["--warm"]) as served:
+            links = [socket.create_connection(("127.0.0.1", served.port), 20) for _ in range(20)]
+            for link in links:
+                link.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert link.recv(4096).startswith(b"HTTP/1.1 200")
+            served.process.send_signal(signal.SIGSTOP)
+            for link in links:
+                link.sendall(asked % (len(body), body))
+            served.process.send_signal(signal.SIGCONT)
+            refused: list[socket.socket] = []
+            while len(refused) < 18:
+                readable, _, _ = select.select(set(links) - set(refused), [], [], 20)
+                assert readable
+                refused += readable
+            heads = [link.recv(12) for link in refused]
+            assert soon(lambda: len(upstream.entries("f-hang")) >= 2)
+            for link in links:
+                link.close()
+        assert heads == [b"HTTP/1.1 503"] * 18
+        assert len(upstream.entries("f-hang")) == 2
 
 
 def test_a_process_without_free_descriptors_lives_and_recovers(tmp_path: Path) -> None:

@@ -292,7 +292,10 @@ class ServerConnection(asyncio.Protocol):
         elif not exchange.complete:
             self._linger()
         elif self._queued:
-            self._begin(self._queued.popleft())
+            following = self._queued.popleft()
+            self._begin(following)
+            if not following.complete:
+                self.deadline = self._loop.time() + self._bounds.receive_s
             if not self._queued:
                 self._transport.resume_reading()
         else:

@@ -67,8 +67,8 @@ class Engine:
                 return await self._embedding.begin(request)
             read = await self._reader.read(request)
             await self.cohort.end_step()
+            # No step ends before ``admit`` has noted the choice: others would take the same place.
             chosen = self._decide(request, read)
-            await self.cohort.end_step()
             request, decision = await admit(
                 request, chosen, lambda narrower: self._decide(narrower, read), self._parts.means
             )
