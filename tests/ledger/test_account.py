@@ -171,32 +171,37 @@ def test_rates_come_back_from_their_text() -> None:
 
 
 def test_a_settlement_that_comes_twice_or_late_adds_what_is_missing() -> None:
-    """After a release the difference, whose hold is gone; after another settlement nothing."""
+    """After a release the difference, of every budget; after another settlement nothing."""
     uses = (
         Use("all:all:usd", "w", 900, COST),
         Use("key:k:tokens", "w", 200, 138),
         Use("key:k:requests", "w", 1, 1),
+        Use("model:small:usd", "w", 900, COST - 10),
     )
+    first, second = ("large", 10, 38), ("small", COST - 10, 100)
     calls = failed(DECISION, USED), outcome(DECISION, USED)
     end = structs.replace(settled(*calls), cost_pico_usd=COST, uses=uses)
-    assert correction(end, [], ()) == end
-    assert correction(end, [], {0}) == structs.replace(end, calls=end.calls[1:])
+    assert correction(end, [], {}) == end
+    assert correction(end, [], {0: first}) == structs.replace(end, calls=end.calls[1:])
     released = structs.replace(end, state="released")
-    assert correction(released, [], ()) == released
-    assert correction(released, [("released", 0)], ()) is None
-    assert correction(end, [("released", 0), ("settled", 3)], ()) is None
-    assert correction(end, [("estimated", 3)], ()) is None
-    late = correction(end, [("released", 7), ("released", 3)], {0, 1})
-    assert late == structs.replace(
-        end,
-        calls=(),
-        cost_pico_usd=COST - 10,
-        uses=(
-            Use("all:all:usd", "w", 0, COST - 10),
-            Use("key:k:tokens", "w", 0, 138),
-            Use("key:k:requests", "w", 0, 0),
-        ),
-    )
-    over = correction(end, [("released", COST + 1)], ())
+    assert correction(released, [], {}) == released
+    assert correction(released, [("released", 0, 0)], {}) is None
+    assert correction(end, [("released", 0, 0), ("settled", 3, 0)], {}) is None
+    assert correction(end, [("estimated", 3, 0)], {}) is None
+    for written in ({0: first}, {0: first, 1: second}):  # the second before the release or after
+        late = correction(end, [("released", 10, 0)], written)
+        assert late is not None
+        assert late.calls == end.calls[len(written) :]
+        assert late.cost_pico_usd == COST - 10
+        assert [use.spent for use in late.uses] == [COST - 10, 100, 0, COST - 10]
+    over = correction(end, [("released", COST + 1, 0)], {0: ("large", COST + 1, 38)})
     assert over is not None
     assert (over.cost_pico_usd, over.uses[0].spent) == (-1, 0)
+
+
+def test_a_release_counted_a_call_of_unknown_cost_as_all_that_was_held() -> None:
+    """It is not counted once more when the settlement comes after it."""
+    end = structs.replace(settled(), uses=(Use("all:all:usd", "w", 900, 900),))
+    late = correction(end, [("released", 0, 1)], {0: ("large", None, 38)})
+    assert late is not None
+    assert late.uses == (Use("all:all:usd", "w", 900, 0),)

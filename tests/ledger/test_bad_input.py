@@ -58,6 +58,30 @@ async def test_a_damaged_file_is_found(tmp_path: Path) -> None:
     assert all("\n" not in line for line in found)
 
 
+async def test_a_file_that_is_damaged_while_it_is_written(tmp_path: Path) -> None:
+    """Every request gets an error; none waits for a settlement that cannot be looked up."""
+    path = tmp_path / "ledger.db"
+    await _record_requests(path, 200)
+    reader = apsw.Connection(str(path))
+    size = int(str(reader.pragma("page_size")))
+    ((root,),) = reader.execute("SELECT rootpage FROM sqlite_master WHERE name = 'settlements'")
+    reader.close()
+    store = _store(path)
+    first, *others = traffic(4, 300)
+    with Ledger(store, catalog=CATALOG) as ledger:
+        await ledger.decided(first.request, first.decision)
+        with path.open("r+b") as file:
+            file.seek((int(str(root)) - 1) * size)
+            file.write(b"\xff" * size)
+        with pytest.raises(LedgerError, match="malformed"):
+            await ledger.settled(first.decision)
+        for other in others:
+            await asyncio.sleep(RECOVERY_PAUSE_S)
+            with pytest.raises(LedgerError, match="restore a backup"):
+                async with asyncio.timeout(30):
+                    await ledger.decided(other.request, other.decision)
+
+
 async def test_a_file_that_is_lost_while_it_is_written(tmp_path: Path) -> None:
     """Nothing more is promised, and no new one begins in its place; put back, it goes on."""
     path, aside = tmp_path / "ledger.db", tmp_path / "aside.db"

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
 
 import pytest
 from msgspec import structs
@@ -21,7 +23,7 @@ from turnout.core import (
     Usage,
     window_of,
 )
-from turnout.ledger import Ledger, standings
+from turnout.ledger import Ledger, standings, verify
 from turnout.ledger.balances import Account
 from turnout.ledger.charges import Limits
 from turnout.ledger.directory import budget_removal, budget_update
@@ -282,6 +284,42 @@ async def test_a_hold_that_was_changed_unheard_leaves_no_ghost(
         rows = store.fetch("SELECT account, spent, held FROM balances WHERE account LIKE '%usd'")
         spent = store.fetch("SELECT sum(cost) FROM calls")[0][0]
     assert sorted(rows) == [("all:all:usd", spent, 0), ("key:a:usd", spent, 0)]
+
+
+@pytest.mark.parametrize("held_again", [False, True])
+async def test_a_request_that_outlives_its_lease_counts_as_any_other(
+    make_store: MakeStore, *, held_again: bool
+) -> None:
+    """Its hold is freed; every call that ends later is recorded, and counts in every budget."""
+    limits = [
+        Budget(per=per, window="total", unit=unit, limit=10**15)
+        for per in ("all", "model")
+        for unit in ("usd", "tokens", "requests")
+    ]
+    found, now_ms = [], partial(next, count(1_800_000_000_000))
+    for number, lease_s in enumerate((900, 0)):
+        with Ledger(make_store(), catalog=CATALOG, lease_s=lease_s, now_ms=now_ms) as ledger:
+            ledger.use_limits(Limits(limits))
+            request = make_request(number)
+            decision = decided(request)
+            plan = {"large": Bound(MOST, 100), "small": Bound(MOST, 100)}
+            await ledger.decided(request, decision, plan)
+            await ledger.attempted(label_call(decision, Usage(input=3, output=1)))
+            await ledger.attempted(failed(decision, Usage(input=10)))
+            for release in ledger._releases(None):
+                await ledger._inbox.submit(release, asyncio.get_running_loop()).written()
+            if held_again:
+                await ledger.attempted(failed(decision, Usage(input=10, output=1)))
+            await ledger.attempted(outcome(decision, Usage(input=20, output=2), route=1))
+            await ledger.settled(decision)
+            states = ledger.store.fetch(
+                "SELECT count(*) FROM settlements WHERE id = $1", (decision.id,)
+            )
+            assert states == [(1 if lease_s else 2,)]
+            assert verify(ledger.store) == []
+            found.append(_balances(ledger))
+    once, twice = found
+    assert twice == {account: (2 * spent, 0) for account, (spent, _) in once.items()}
 
 
 def test_standings_read_what_budgets_name_and_each_window_once(

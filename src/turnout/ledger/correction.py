@@ -3,35 +3,44 @@
 Invariant: a request's settlements always sum to its calls, and no call counts twice.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
-from turnout.ledger.entries import Settlement, Use
+from turnout.ledger.charges import Spent, uses
+from turnout.ledger.entries import Settlement
 
 
 def correction(
-    end: Settlement, prior: Sequence[tuple[str, int]], written: Collection[int]
+    end: Settlement, prior: Sequence[tuple[str, int, int]], written: Mapping[int, Spent]
 ) -> Settlement | None:
-    """What to add to the ``prior`` (state, cost) rows; None if nothing is missing.
+    """What to add to the ``prior`` (state, cost, unknown calls) rows; None if nothing is missing.
 
-    ``written`` are the calls already in the ledger.
+    ``written`` are the calls already in the ledger, in order.
     """
     if end.state == "released" and prior:
         return None
-    if any(state != "released" for state, _ in prior):
+    if any(state != "released" for state, _, _ in prior):
         return None
-    known = sum(cost for _, cost in prior)
+    known = sum(cost for _, cost, _ in prior)
+    counted = _counted(known, sum(unknown for *_, unknown in prior), tuple(written.values()))
+    before = uses([(use.account, use.window, use.held) for use in end.uses], counted)
+    late = (
+        structs.replace(use, spent=max(0, use.spent - old.spent))
+        for use, old in zip(end.uses, before, strict=True)
+    )
     return structs.replace(
         end,
         calls=tuple(call for call in end.calls if call.n not in written),
         cost_pico_usd=end.cost_pico_usd - known,
-        uses=tuple(_remaining(use, known) for use in end.uses) if prior else end.uses,
+        uses=tuple(late) if prior else end.uses,
     )
 
 
-def _remaining(use: Use, known_pico_usd: int) -> Use:
-    """What a use adds to the release of its hold, which counted what was known then."""
-    unit = use.account.rpartition(":")[2]
-    counted = {"usd": known_pico_usd, "requests": use.spent}.get(unit, 0)
-    return structs.replace(use, held=0, spent=max(0, use.spent - counted))
+def _counted(known_pico_usd: int, unknown: int, written: Sequence[Spent]) -> Sequence[Spent]:
+    """The calls that were written when a release counted so much: others may have followed it."""
+    for end in range(len(written)):
+        costs = [cost for _, cost, _ in written[:end]]
+        if (sum(filter(None, costs)), costs.count(None)) == (known_pico_usd, unknown):
+            return written[:end]
+    return written

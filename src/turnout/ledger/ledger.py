@@ -305,7 +305,7 @@ class Ledger(Recorder):
             owner=self.owners.own,
             charges=charges,
             replaces=before,
-            unsure=bool(known and known.uncertain),
+            unsure=bool(known and known.is_unsure),
         )
         begun = OpenRequest(request=request, hold=hold, models=self._models)
         entry = known or self._open.setdefault(decision_id, begun)
@@ -369,6 +369,5 @@ class Ledger(Recorder):
                 until = self._guest_leases[hold.id] = leases.get(hold.id, clock + self._lease_s)
             if until > clock:
                 continue  # the wall clock was set, the lease has not passed
-            self._open.pop(hold.id, None)
             found.append(release_of_stored(self.store, hold, now, charges))
         return found

@@ -6,6 +6,7 @@ Invariant: a hold counts as granted only once it is known to be in the ledger. T
 know the writer or SQL.
 """
 
+import time
 from collections.abc import Mapping
 
 from msgspec import Struct, field, structs
@@ -57,6 +58,11 @@ class OpenRequest(Struct, kw_only=True):
     def spent(self) -> list[Spent]:
         """What its calls have used so far."""
         return spent_of(call for _, call in self.recorded)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the ledger may have less or more of its hold than is known, or none any more."""
+        return bool(self.uncertain) or time.monotonic() >= self.lease_until
 
     @property
     def is_pending(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import structs
 
-from turnout.ledger.charges import uses
+from turnout.ledger.charges import Spent, uses
 from turnout.ledger.entries import NO_TOKENS, UNDECIDED, Decided, Entry, Hold, Settlement
 from turnout.ledger.store import Store
 
@@ -82,17 +82,23 @@ def release_of_stored(
     known = store.fetch(
         "SELECT intent, coalesce(deployment, ''), at_ms FROM requests WHERE id = $1", (hold.id,)
     )
-    calls = store.fetch(
-        "SELECT deployment, cost, input + cache_read + cache_write + output + reasoning "
-        "FROM calls WHERE id = $1",
-        (hold.id,),
-    )
+    calls = list(written_calls(store, hold.id).values())
     end = release_of(hold, now_ms, [cost for _, cost, _ in calls])
     end = structs.replace(end, uses=uses(json.loads(charges or "[]"), calls))
     if not known:
         return end
     intent, model, at_ms = known[0]
     return structs.replace(end, intent=intent, model=model, decided_ms=at_ms)
+
+
+def written_calls(store: Store, id_: str) -> dict[int, Spent]:
+    """The calls of a request that are in the ledger, in order."""
+    rows = store.fetch(
+        "SELECT n, deployment, cost, input + cache_read + cache_write + output + reasoning "
+        "FROM calls WHERE id = $1 ORDER BY n",
+        (id_,),
+    )
+    return {n: (deployment, cost, tokens) for n, deployment, cost, tokens in rows}
 
 
 def release_of(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:

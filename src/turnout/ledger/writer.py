@@ -16,13 +16,15 @@ from turnout.ledger.balances import Account, Balance, Balances, accounts_of
 from turnout.ledger.correction import correction
 from turnout.ledger.entries import Decided, Entry, Hold, Settlement
 from turnout.ledger.inbox import Inbox
-from turnout.ledger.orphans import with_stored_amounts
+from turnout.ledger.orphans import with_stored_amounts, written_calls
 from turnout.ledger.rows import Batch, Statements
 from turnout.ledger.store import Conflict, Store, StoreFailure
 from turnout.ledger.ticket import Refused, Ticket, resolve_all, resolve_batch
 
 RECOVERY_PAUSE_S = 0.25
 SWEEP_S = 5.0
+# What cannot be read back does not go away by itself; the other callers get an error all the same.
+_FAILURES = (StoreFailure, ConfigError)
 
 
 class Writer:
@@ -122,7 +124,7 @@ class Writer:
             self._sweep(opening=True)
         return self._is_open
 
-    def _mark_failed(self, error: StoreFailure) -> None:
+    def _mark_failed(self, error: RouterError) -> None:
         self._is_open = False
         self._store.close()
         self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
@@ -158,7 +160,7 @@ class Writer:
                 refused = self._write_one(ticket.entry)
             except Conflict as error:
                 resolve_all([ticket], LedgerError(f"the ledger does not take this: {error}"))
-            except StoreFailure as error:
+            except _FAILURES as error:
                 self._mark_failed(error)
                 self._fail(tickets[index:], self._failure)
                 return
@@ -170,16 +172,21 @@ class Writer:
             entry = with_stored_amounts(self._store, entry)
         if not isinstance(entry, Settlement):
             return self._commit([entry])
-        corrected, n = self._correction_of(entry)
+        corrected = self._correction_of(entry)
         if corrected is not None:
-            self._commit([structs.replace(corrected, n=n)])
+            self._commit([corrected])
         return {}
 
-    def _correction_of(self, end: Settlement) -> tuple[Settlement | None, int]:
+    def _correction_of(self, end: Settlement) -> Entry | None:
         """A settlement that may be there: nothing if it is, a correction if its hold had lapsed."""
-        prior = self._store.fetch("SELECT state, cost FROM settlements WHERE id = $1", (end.id,))
-        written = self._store.fetch("SELECT n FROM calls WHERE id = $1", (end.id,))
-        return correction(end, prior, {row[0] for row in written}), len(prior)
+        prior = self._store.fetch(
+            "SELECT state, cost, unknown_calls FROM settlements WHERE id = $1", (end.id,)
+        )
+        missing = correction(end, prior, written_calls(self._store, end.id))
+        if missing is None or not prior:
+            return missing
+        # The release has freed what was held; a later attempt may have held something again.
+        return with_stored_amounts(self._store, structs.replace(missing, n=len(prior)))
 
     def _write_owed(self) -> bool:
         """Write the settlements that failed before. Returns whether none is left."""
@@ -188,7 +195,7 @@ class Writer:
                 self._write_one(self._owed[0])
             except Conflict:
                 pass  # it was written by the commit that seemed to fail
-            except StoreFailure as error:
+            except _FAILURES as error:
                 self._mark_failed(error)
                 return False
             self._owed.popleft()
