@@ -13,6 +13,7 @@ from turnout.core import Fault, FaultKind, Outcome, Route
 from turnout.core.cooldown import Cooldown
 from turnout.runtime.health import Health, HealthRules
 from turnout.testing import FaultyUpstream
+from turnout.testing.faults import ALWAYS_ASKED
 
 
 class Clock:
@@ -359,6 +360,20 @@ def test_retries_stay_within_a_tenth_of_the_calls() -> None:
         call_ending(watched, "a", "unavailable")
         retries += watched.may_retry("a")
     assert 90 <= retries <= 103
+
+
+def test_only_retries_cost_the_retry_budget() -> None:
+    """Neither rate limits that go to a fallback nor a last failure do: two of three were lost."""
+    health = {**ALWAYS_ASKED, "retry_share": 0.0, "retry_reserve": 2}
+    with (
+        FaultyUpstream(scripts={"acme/coder": "f-429-ra1"}) as upstream,
+        router(upstream, health=health, fallbacks={"coder": ["fast"]}) as r,
+    ):
+        for _ in range(3):
+            assert [o.route.deployment for o in r.chat(CODE).outcomes] == ["coder", "fast"]
+        upstream.scripts["acme/coder"] = "f-500"
+        tried = [[o.route.deployment for o in r.chat(CODE).outcomes] for _ in range(4)]
+    assert [names.count("coder") for names in tried] == [2, 2, 1, 1]
 
 
 def test_a_callers_own_fault_costs_the_deployment_nothing() -> None:

@@ -81,7 +81,7 @@ class Walk(Struct, kw_only=True):
                 if answer is not None:
                     await self.means.cohort.end_step()
                     return answer
-                tried.append(self._within_budget(self.outcomes[-1]))
+                tried.append(self.outcomes[-1])
         finally:
             await self.means.recorder.settled(self.decision)
         return None
@@ -102,7 +102,7 @@ class Walk(Struct, kw_only=True):
                             yield batch
                 finally:
                     await self._record(call)
-                tried.append(self._within_budget(self.outcomes[-1]))
+                tried.append(self.outcomes[-1])
         finally:
             await self.means.recorder.settled(self.decision)
 
@@ -112,8 +112,21 @@ class Walk(Struct, kw_only=True):
     def _batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
         return self._verified_batches(call) if call.attempt.route.role == "draft" else call.stream()
 
-    def _next(self, tried: Sequence[Outcome]) -> Attempt | None:
-        return next_attempt(self.decision, self.means.retries, tried, self.closed)
+    def _next(self, tried: list[Outcome]) -> Attempt | None:
+        """What to try next; without a retry, and ``tried`` says so, if its budget is spent."""
+        attempt = next_attempt(self.decision, self.means.retries, tried, self.closed)
+        if attempt is None or not tried or attempt.route.ordinal != tried[-1].route.ordinal:
+            return attempt
+        fault = tried[-1].error
+        if fault is None or self._may_retry(attempt.route.deployment, fault):
+            return attempt
+        tried[-1] = structs.replace(tried[-1], error=structs.replace(fault, retry="no"))
+        return self._next(tried)
+
+    def _may_retry(self, deployment: str, fault: Fault) -> bool:
+        """Whether the retry budget allows another call, which is then taken from it."""
+        stated = fault.retry == "rate_limit" and fault.retry_after_s is not None
+        return self.means.health.may_retry(deployment, stated=stated)
 
     def _turn(self, attempt: Attempt) -> Awaitable[None]:
         """Waits, once awaited, until the attempt is due."""
@@ -194,13 +207,3 @@ class Walk(Struct, kw_only=True):
             self.closed |= await hold_remaining_routes(
                 self.request, self.decision, ordinal, full, self.means
             )
-
-    def _within_budget(self, outcome: Outcome) -> Outcome:
-        """The outcome for the plan: without a retry if the retry budget is spent."""
-        fault = outcome.error
-        if fault is None or fault.retry == "no" or outcome.released:
-            return outcome
-        stated = fault.retry == "rate_limit" and fault.retry_after_s is not None
-        if self.means.health.may_retry(outcome.route.deployment, stated=stated):
-            return outcome
-        return structs.replace(outcome, error=structs.replace(fault, retry="no"))
