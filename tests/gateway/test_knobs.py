@@ -38,7 +38,9 @@ def test_a_quality_that_is_no_share_is_refused(value: str) -> None:
     assert "from 0 to 1" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("value", ["1_000", "+1", ".5", "5.", "0x1", "005", " ", "1e", "inf"])
+@pytest.mark.parametrize(
+    "value", ["1_000", "+1", ".5", "5.", "0x1", "005", " ", "1e", "inf", "1e-99999999999999999999"]
+)
 def test_what_is_no_number_in_json_is_refused(value: str) -> None:
     """``1_000`` may be meant otherwise by who wrote it than by who reads it."""
     with world() as w:

@@ -49,6 +49,18 @@ async def test_a_hold_is_there_before_anything_can_be_spent(make_store: MakeStor
         await ledger.settled(decision)
 
 
+async def test_a_hold_of_more_than_a_database_can_hold_has_no_bound(
+    make_store: MakeStore,
+) -> None:
+    """A request for a billion answers is one like any other, as long as no budget is too small."""
+    request = make_request(1)
+    decision = decided(request)
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await ledger.decided(request, decision, bounds_up_to(2**63))
+        assert make_store().fetch("SELECT id, amount FROM holds") == [(decision.id, None)]
+        await ledger.settled(decision)
+
+
 async def test_settled_means_written(make_store: MakeStore) -> None:
     """When settled returns, the cost is there and the hold is gone."""
     request = make_request(1)

@@ -49,6 +49,16 @@ def test_words_patterns_and_metadata_choose(
     assert model_and_reason(text, **more) == (deployment, reason)
 
 
+@pytest.mark.parametrize("text", ["Wie lang ist die Lange Straße?", "wie lang ist die STRAßE?"])
+def test_a_pattern_sees_the_prompt_as_it_was_written(text: str) -> None:
+    """Letters that a change of case turns into others are found, in upper and lower case."""
+    rule = {"name": "roads", "model": "coder", "pattern": "straße"}
+    policy = {"name": "rules", "rules": [rule]}
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream, policy=policy), environ={}) as r:
+            assert r.route(text).reason == "rule roads"
+
+
 def test_another_policy_may_stand_below_the_rules() -> None:
     """``otherwise`` names it."""
     assert model_and_reason(FACT, otherwise="strongest")[0] == "strong"

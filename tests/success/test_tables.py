@@ -219,6 +219,7 @@ def outcome(number: int, **more: object) -> dict[str, object]:
         ({"score": 2}, "line 4: score is 2; use 0 to 1"),
         ({"score": -0.5}, "line 4: score is -0.5; use 0 to 1"),
         ({"score": "good"}, "line 4: score is 'good'; use a number"),
+        ({"output_tokens": 10**400}, "0; use a number"),
         ({"id": "other", "prompt": None}, "line 4: id 'other' has no prompt in any row"),
         ({"prompt": "another"}, "line 4: duplicate id '1' with another prompt"),
     ],

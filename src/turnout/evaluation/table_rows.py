@@ -240,6 +240,6 @@ def _comparison(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float
 def _number(where: str, name: str, value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         fix = "true or false" if name == "passed" else "a number"
         raise ConfigError(f"{where}: {name} is {value!r}; use {fix}") from None

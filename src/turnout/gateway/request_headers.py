@@ -16,7 +16,7 @@ _TRACEPARENT = re.compile(
 )
 # The same, section 3.3.1.5: lists of 512 characters have to be passed on.
 _TRACESTATE = re.compile(r"[!-~][ -~]{0,511}")
-_NUMBER = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_NUMBER = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?", re.ASCII)
 _NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
 _BETA = re.compile(r"[\w., -]{1,512}", re.ASCII)
 _TAGS = (

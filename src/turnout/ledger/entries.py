@@ -14,6 +14,7 @@ from turnout.core import Budget
 State = Literal["held", "settled", "estimated", "released"]
 
 HOUR_MS = 3_600_000
+MOST_STORED = 2**63 - 1  # of the databases' whole numbers
 UNDECIDED = "undecided"  # the intent of a request whose hold was freed before there was a decision
 
 Tokens = tuple[int, int, int, int, int]  # input, cache read, cache write, output, reasoning

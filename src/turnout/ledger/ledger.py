@@ -19,7 +19,15 @@ from turnout.core.budget import NO_BOUNDS
 from turnout.ledger.account import answering_call, settlement
 from turnout.ledger.charges import Limits, highest_cost, model_of
 from turnout.ledger.directory import BUMP_REVISION, NO_CHANGE, Directory
-from turnout.ledger.entries import Change, Charge, Decided, Entry, Hold, Settlement
+from turnout.ledger.entries import (
+    MOST_STORED,
+    Change,
+    Charge,
+    Decided,
+    Entry,
+    Hold,
+    Settlement,
+)
 from turnout.ledger.feedback import opinion_of
 from turnout.ledger.open_request import Models, OpenRequest
 from turnout.ledger.orphans import IsGone, Owners, orphaned_holds, release_of, release_of_stored
@@ -291,6 +299,7 @@ class Ledger(Recorder):
         at_ms = known.hold.at_ms if known else now
         charges: tuple[Charge, ...] = ()
         before = known.held() if known else ()
+        most = highest_cost(bounds.values())
         if self.limits:
             spent = known.spent if known else ()
             charges = self.limits.charges(
@@ -300,7 +309,8 @@ class Ledger(Recorder):
             id=decision_id,
             request_id=request.id,
             at_ms=at_ms,
-            amount_pico_usd=highest_cost(bounds.values()),
+            # More than a database can hold is as good as no bound.
+            amount_pico_usd=None if most is not None and most > MOST_STORED else most,
             lease_until_ms=now + self.lease_ms,
             owner=self.owners.own,
             charges=charges,

@@ -40,7 +40,8 @@ class Rule:
         if self.kind not in (None, situation.features.kind):
             return False
         text = _last_user_text(request)
-        has_keyword = not self.keywords or any(word.casefold() in text for word in self.keywords)
+        folded = text.casefold() if self.keywords else ""
+        has_keyword = not self.keywords or any(word.casefold() in folded for word in self.keywords)
         matches_pattern = (
             self.pattern is None or re.search(self.pattern, text, re.IGNORECASE) is not None
         )
@@ -94,4 +95,4 @@ def _tags(request: Request) -> Mapping[str, Any]:
 
 def _last_user_text(request: Request) -> str:
     texts = [text_of(message) for message in request.messages if message.get("role") == "user"]
-    return (texts[-1] if texts else "")[:_CHARACTERS_READ].casefold()
+    return (texts[-1] if texts else "")[:_CHARACTERS_READ]
