@@ -69,7 +69,7 @@ def walk_ended(walk: "Walk") -> None:
     level = logging.WARNING if event == "failed" else logging.INFO
     if not _ACCESS_LOG.isEnabledFor(level):
         return
-    decision, call = walk.decision, walk.answering_call
+    decision, call = walk.decision, walk.unfailed_call
     fields: dict[str, Any] = {
         "request": walk.request.id,
         "decision": decision.id,

@@ -32,7 +32,7 @@ def settlement(
     ``unwritten`` are the calls that are not in the ledger yet, ``extremes`` the catalogue's
     strongest and cheapest deployment, ``notes`` the kind and detail of events.
     """
-    final = answering_call(recorded)
+    final = delivered_call(recorded)
     spent, unknown, estimated = _cost_totals(recorded)
     answer_cost = (final[1].cost_pico_usd or 0) if final else 0
     total = None if unknown else spent
@@ -81,8 +81,8 @@ def _quality(decision: Decision, deployment: str | None) -> int | None:
     return None
 
 
-def answering_call(recorded: Sequence[Recorded]) -> Recorded | None:
-    """The call that gave the answer, or the part of it that there is; else None."""
+def delivered_call(recorded: Sequence[Recorded]) -> Recorded | None:
+    """The call whose answer came whole, or of which a part was sent to the caller; else None."""
     for outcome, call in reversed(recorded):
         if outcome.is_answer and (outcome.status == "ok" or outcome.released):
             return outcome, call

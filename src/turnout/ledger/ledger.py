@@ -16,7 +16,7 @@ from msgspec import structs
 from turnout.catalog import Catalog, Deployment
 from turnout.core import Bound, Decision, LedgerError, Outcome, Request, RouterError
 from turnout.core.budget import NO_BOUNDS
-from turnout.ledger.account import answering_call, settlement
+from turnout.ledger.account import delivered_call, settlement
 from turnout.ledger.charges import Limits, highest_cost, model_of
 from turnout.ledger.directory import BUMP_REVISION, NO_CHANGE, Directory
 from turnout.ledger.entries import (
@@ -350,7 +350,7 @@ class Ledger(Recorder):
     def _reusable(self, entry: OpenRequest) -> int:
         """Prompt tokens of the session's last turn that are still in another model's cache."""
         session = entry.request.session
-        answer = None if session is None else answering_call(entry.recorded)
+        answer = None if session is None else delivered_call(entry.recorded)
         if session is None or answer is None:
             return 0
         where, tokens = answer[0].route.deployment, answer[0].usage.total_input

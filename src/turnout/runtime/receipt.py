@@ -42,7 +42,7 @@ def receipt(
     stand_in: Deployment | None,
 ) -> Receipt:
     """The account of these outcomes, which include calls for labels."""
-    final = answering_call(outcomes)
+    final = unfailed_call(outcomes)
     usage = final.usage if final else Usage()
     chosen = catalog.deployments[final.route.deployment] if final else None
     answer_pico_usd = final.cost_pico_usd if final and not stand_in else cost(chosen, usage)
@@ -61,8 +61,11 @@ def receipt(
     )
 
 
-def answering_call(outcomes: Sequence[Outcome]) -> Outcome | None:
-    """The call whose answer the caller has, or a part of it; None without one."""
+def unfailed_call(outcomes: Sequence[Outcome]) -> Outcome | None:
+    """The last call for an answer that did not fail before a part of it was sent; None without one.
+
+    The call that a caller left counts, even if nothing of its answer was sent.
+    """
     for outcome in reversed(outcomes):
         if outcome.is_answer and (outcome.status != "failed" or outcome.released):
             return outcome

@@ -18,7 +18,7 @@ from turnout.runtime.call import Call
 from turnout.runtime.draining import DrainingCall
 from turnout.runtime.means import Means
 from turnout.runtime.prefix import Prefix
-from turnout.runtime.receipt import answering_call, total
+from turnout.runtime.receipt import total, unfailed_call
 from turnout.runtime.verify import draft_of, without_added_logprobs
 
 
@@ -50,9 +50,9 @@ class Walk(Struct, kw_only=True):
         return bool(self.outcomes) and self.outcomes[-1].status == "ok"
 
     @property
-    def answering_call(self) -> Outcome | None:
-        """The call whose answer the caller has, or a part of it; None without one."""
-        return answering_call(self.outcomes)
+    def unfailed_call(self) -> Outcome | None:
+        """The last call for an answer that did not fail before a part of it was sent, if any."""
+        return unfailed_call(self.outcomes)
 
     @property
     def cost_pico_usd(self) -> int | None:
