@@ -164,13 +164,9 @@ class Deployment:
             price = price.with_searches(features.searches)
         return price
 
-    @property
-    def has_hour_cache(self) -> bool:
-        """Whether what a call writes to a cache there may last an hour, if that is asked for.
-
-        Only Anthropic's API has such a cache.
-        """
-        return self.provider.family == "anthropic"
+    def hour_cache_price(self, price: Price) -> Price:
+        """``price`` if a cache for an hour is asked for, which only Anthropic's API has."""
+        return price.with_hour_cache() if self.provider.family == "anthropic" else price
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,8 +67,8 @@ def bounds_at(
         cap = own_cap or deployment.default_max_tokens
         answers = (cap if cap and cap < room else room) * choices
         price = deployment.price_for(features)
-        if price is not None and features.hour_cache and deployment.has_hour_cache:
-            price = price.with_hour_cache()
+        if price is not None and features.hour_cache:
+            price = deployment.hour_cache_price(price)
         cost = None if price is None else price.most_cost(prompt, answers)
         found[deployment.id] = Bound(cost, prompt + answers)
     return found

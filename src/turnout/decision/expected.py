@@ -56,8 +56,8 @@ def expected(
         cost = price.expected_cost(prompt, answer)
         return Expected(cost, cost)
     writes = bills_cache_writes(deployment, price, prompt, marked=features.marked)
-    if writes and features.hour_cache and deployment.has_hour_cache:
-        price = price.with_hour_cache()
+    if writes and features.hour_cache:
+        price = deployment.hour_cache_price(price)
 
     def cost_of(read: int) -> int:
         written = prompt - read if writes else 0

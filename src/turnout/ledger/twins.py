@@ -79,8 +79,8 @@ def twin_costs(
         if count != counted and counted:
             # As this model counts them, by the ratio of the two models' prompt counts.
             prompt, output, read, written = [-(-n * count // counted) for n in tokens]
-        if used.hour_cache and deployment.has_hour_cache:
-            price = price.with_hour_cache()
+        if used.hour_cache:
+            price = deployment.hour_cache_price(price)
         if read or written:
             read = min(prompt, read)
             written = min(prompt - read, written)
