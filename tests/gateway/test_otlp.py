@@ -21,7 +21,7 @@ from tests.gateway.world import chat, messages
 from tests.runtime.world import CODE, PATIENT, config
 from turnout.config import load_mapping
 from turnout.core import ConfigError
-from turnout.gateway.tracing import is_requested_by, traces_of
+from turnout.gateway.tracing import NoTraces, is_requested_by, traces_of
 from turnout.testing import FaultyUpstream
 from turnout.testing.serving import Served, serving
 
@@ -253,8 +253,9 @@ def test_the_configuration_has_the_last_word(caplog: pytest.LogCaptureFixture) -
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
     }
-    assert traces_of(load_mapping({**BASE, "telemetry": {"traces": "off"}}), grpc) is None
-    assert traces_of(load_mapping(BASE), grpc) is None
+    off = load_mapping({**BASE, "telemetry": {"traces": "off"}})
+    assert isinstance(traces_of(off, grpc), NoTraces)
+    assert isinstance(traces_of(load_mapping(BASE), grpc), NoTraces)
     assert "no traces are sent" in caplog.text
     with pytest.raises(ConfigError, match="OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'"):
         traces_of(load_mapping({**BASE, "telemetry": {"traces": "otlp"}}), grpc)

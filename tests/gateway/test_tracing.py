@@ -18,7 +18,7 @@ from tests.runtime.world import CODE, UNSAFE
 from tests.waiting import soon
 from turnout.config import load_mapping
 from turnout.core import ConfigError
-from turnout.gateway.tracing import Traces, traces_of
+from turnout.gateway.tracing import NoTraces, Traces, traces_of
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -138,7 +138,7 @@ def test_names_that_callers_make_up_are_in_no_spans_name_and_no_label() -> None:
 def test_without_it_nothing_of_opentelemetry_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Off is the default; asked for without the extra it names the line that installs it."""
     base: dict[str, Any] = {"models": {"a": "m"}, "default": "a"}
-    assert traces_of(load_mapping(base)) is None
+    assert isinstance(traces_of(load_mapping(base)), NoTraces)
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     asked = load_mapping({**base, "telemetry": {"traces": "otlp"}})
     with pytest.raises(ConfigError, match=r"pip install 'turnout\[otel\]'"):

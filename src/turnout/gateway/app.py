@@ -39,7 +39,7 @@ from turnout.gateway.readiness import Readiness
 from turnout.gateway.recent import Recent
 from turnout.gateway.request_headers import LOW, PRIORITY
 from turnout.gateway.stored_responses import StoredResponses
-from turnout.gateway.tracing import NoTraces, call_ended, traces_of
+from turnout.gateway.tracing import call_ended, traces_of
 from turnout.gateway.watch import Watch
 from turnout.runtime import Engine, Replays, is_long, new_id, offload_if_long, replays_in
 
@@ -81,7 +81,7 @@ class Gateway:
         self.readiness = Readiness(lambda: self.engine)
         self._metrics = Metrics()
         self._listen_to(engine)
-        self._traces = traces_of(engine.parts.config) or NoTraces()
+        self._traces = traces_of(engine.parts.config)
         self._recent = Recent()
         self._cache = Cache()
         self._on_cooldown: Callable[[Cooldown], object] = lambda _: None

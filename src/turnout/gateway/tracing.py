@@ -49,8 +49,8 @@ def call_ended(outcome: Outcome) -> None:
         write(outcome)
 
 
-def traces_of(config: Config, environ: Mapping[str, str] | None = None) -> "Traces | None":
-    """The traces that the configuration asks for, else the environment; None where neither does.
+def traces_of(config: Config, environ: Mapping[str, str] | None = None) -> "Traces | NoTraces":
+    """What the configuration asks for, else the environment; ``NoTraces`` where neither does.
 
     Raises ConfigError, with the install line where the extra is missing. What the environment alone
     asks for, and cannot be had, is a line in the log.
@@ -58,14 +58,14 @@ def traces_of(config: Config, environ: Mapping[str, str] | None = None) -> "Trac
     section, environ = config.telemetry, environ_or_own(environ)
     configured = section.traces == "otlp" or section.endpoint is not None
     if section.traces == "off" or not (configured or is_requested_by(environ)):
-        return None
+        return NoTraces()
     try:
         return _otlp_traces(section.endpoint, environ)
     except ConfigError as error:
         if configured:
             raise
         _LOG.warning("no traces are sent", extra={"fields": {"problem": str(error)}})
-        return None
+        return NoTraces()
 
 
 def is_requested_by(environ: Mapping[str, str]) -> bool:
