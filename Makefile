@@ -34,7 +34,7 @@ check: $(READY) ## format, lint, strict types, import layers
 lock: $(READY) ## writes requirements/*.lock anew, with hashes
 	@for name in bootstrap dev sdk sdk2 fuzz; do \
 	  $(BIN)/uv pip compile $$( [ $$name = dev ] && echo pyproject.toml ) requirements/$$name.in \
-	    --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	    --python-version 3.11 --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	    --quiet --output-file requirements/$$name.lock; done
 
 $(READY): requirements/bootstrap.lock requirements/dev.lock pyproject.toml
