@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test test-all check fuzz bench-routing picture lock clean
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the recipe's queries, or PROMPT='...', answered by the embedded model
 	@$(BIN)/turnout demo $(if $(PROMPT),"$$PROMPT")
@@ -38,7 +38,7 @@ lock: $(READY) ## writes requirements/*.lock anew, with hashes
 	    --quiet --output-file requirements/$$name.lock; done
 
 $(READY): requirements/bootstrap.lock requirements/dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Turnout needs Python 3.11 or newer")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "the locked packages are for Python 3.11 to 3.14, and this is %d.%d: make PYTHON=python3.14" % sys.version_info[:2])'
 	@echo "setting up $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock

@@ -2,16 +2,21 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 import turnout
 from turnout.cli.extras import EXTRA_OF
 
 ROOT = Path(turnout.__file__).parent
-PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+REPOSITORY = Path(__file__).parents[1]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+PYTHONS = re.findall(r":: (3\.\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE)
 
 
 def _names(requirements: list[str]) -> set[str]:
@@ -55,3 +60,17 @@ def test_a_missing_module_is_told_by_the_extra_that_brings_it() -> None:
         if not _names(extras[extra]) & {_normal(name) for name in brought_by[module]}
     ]
     assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", PYTHONS)
+@pytest.mark.parametrize("lock", ["bootstrap", "dev"])
+def test_the_lock_can_be_installed_on_every_python_that_is_promised(
+    lock: str, version: str, tmp_path: Path
+) -> None:
+    """Each package has a wheel for it, or is left out there; no such interpreter is needed."""
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--target", str(tmp_path)]
+    uv += ["--python-version", version, "--no-build", "--require-hashes", "--no-python-downloads"]
+    uv += ["-r", str(REPOSITORY / "requirements" / f"{lock}.lock")]
+    done = subprocess.run(uv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,3 +239,12 @@ def test_the_weights_package_is_not_imported() -> None:
 def test_a_core_is_left_to_others() -> None:
     """At least one thread, and one less than the cores."""
     assert default_threads() >= 1
+
+
+def test_a_system_that_does_not_tell_its_affinity_answers_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As macOS, where only the number of all cores is known."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert default_threads() == 7

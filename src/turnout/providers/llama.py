@@ -98,7 +98,10 @@ class LlamaEngine:
 
 def default_threads() -> int:
     """One thread less than there are cores for this process, and at least one."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)
+    # macOS does not tell which cores a process may use.
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return max(1, cores - 1)
 
 
 def _lock_listener(params: Any) -> None:
