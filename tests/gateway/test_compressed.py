@@ -2,13 +2,18 @@
 
 import gzip
 import json
+import sys
 import zlib
 
 import pytest
-from backports import zstd
 
 from tests.gateway.world import chat, messages, world
 from turnout.gateway.app import Limits
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 CODINGS = {
     "gzip": gzip.compress,

@@ -20,7 +20,14 @@ from typing import Self
 from turnout.core import ConfigError
 from turnout.ledger.host import LedgerHost
 from turnout.ledger.ledger import Ledger
-from turnout.ledger.lock import LockHeld, acquire, holder_lines, with_ending, write_holder_lines
+from turnout.ledger.lock import (
+    LockHeld,
+    acquire,
+    holder_lines,
+    is_there,
+    with_ending,
+    write_holder_lines,
+)
 from turnout.ledger.place import path_of
 from turnout.ledger.recorder import Recorder
 
@@ -153,7 +160,7 @@ def _acquired_lock(path: Path | None) -> int | None:
 def owner_address(place: str) -> Address | None:
     """Where the gateway that has the ledger at ``place`` takes entries; None without one."""
     path = path_of(place)
-    if path is None or not _lock_path(path).exists():
+    if path is None or not is_there(_lock_path(path)):
         return None
     try:
         os.close(acquire(_lock_path(path)))

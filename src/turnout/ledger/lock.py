@@ -22,6 +22,18 @@ class LockHeld(Exception):
         self.lines = lines
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file. Raises PermissionError where that may not be known.
+
+    ``Path.exists`` says no there since Python 3.14, and a ledger would seem to be new.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def with_ending(path: str | Path, ending: str) -> Path:
     """The file with this ending beside the file that the path leads to, links resolved."""
     real = Path(os.path.realpath(path))

@@ -18,7 +18,7 @@ import apsw
 
 from turnout.core import ConfigError
 from turnout.ledger.balances import Account
-from turnout.ledger.lock import LockHeld, acquire, with_ending, write_holder_lines
+from turnout.ledger.lock import LockHeld, acquire, is_there, with_ending, write_holder_lines
 from turnout.ledger.rows import READ_BALANCE
 from turnout.ledger.schema import pending_migrations
 from turnout.ledger.store import BuildStatements, Conflict, NoLedgerYet, StoreFailure
@@ -102,7 +102,7 @@ class SqliteStore:
 
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As Store.fetch; a query is stopped after 30 s, for it keeps the log from shrinking."""
-        if not self._vfs and not self.path.exists():
+        if not self._vfs and not is_there(self.path):
             raise NoLedgerYet(self.where)
         if self.path.is_dir():
             raise ConfigError(f"{self.where} is a folder; name a file")
@@ -138,7 +138,7 @@ class SqliteStore:
             os.close(lock)
 
     def _connect(self) -> None:
-        is_new = not self._vfs and not self.path.exists()
+        is_new = not self._vfs and not is_there(self.path)
         if is_new:
             self._make_file()
         connection = apsw.Connection(

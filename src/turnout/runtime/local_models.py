@@ -24,7 +24,9 @@ def local_models() -> dict[str, Weights]:
         return {name: Weights.at(row["path"], row["sha256"]) for name, row in rows.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{register}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{register}: not a register of models; remove it") from error
 
 
