@@ -34,13 +34,15 @@ def post(url, body, key):
         return {{"status": error.code}}
 
 if "--wait" in sys.argv:
+    def say(*words):  # a handler may come while another line is printed
+        os.write(1, " ".join(map(str, words)).encode() + b"\\n")
     def told(number, frame):
-        print("told", number, flush=True)
+        say("told", number)
         if number == signal.SIGTERM:
             sys.exit(9)
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
-    print(os.environ["ANTHROPIC_BASE_URL"], os.getpid(), flush=True)
+    say(os.environ["ANTHROPIC_BASE_URL"], os.getpid())
     time.sleep(60)
 asked = {{"messages": [{{"role": "user", "content": {CODE!r}}}], "max_tokens": 50}}
 if "ANTHROPIC_BASE_URL" in os.environ:
