@@ -1,14 +1,16 @@
 """What fails is left alone, comes back slowly, and is never retried beyond its budget."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from msgspec import structs
 
-from tests.runtime.world import CODE, router
+from tests.runtime.world import CODE, PATIENT, config, router
+from tests.waiting import soon_here
 from tests.worlds import deployment, price
-from turnout import AllRoutesFailed, NoEligibleDeployment
+from turnout import AllRoutesFailed, NoEligibleDeployment, Router
 from turnout.core import Fault, FaultKind, Outcome, Route
 from turnout.core.cooldown import Cooldown
 from turnout.runtime.health import Health, HealthRules
@@ -374,6 +376,22 @@ def test_only_retries_cost_the_retry_budget() -> None:
         upstream.scripts["acme/coder"] = "f-500"
         tried = [[o.route.deployment for o in r.chat(CODE).outcomes] for _ in range(4)]
     assert [names.count("coder") for names in tried] == [2, 2, 1, 1]
+
+
+async def test_no_fallback_is_called_before_the_time_that_its_provider_named() -> None:
+    """Another request met its rate limit since the decision: the route after it answers."""
+    async with FaultyUpstream() as upstream:
+        scripts = {"coder": "f-500-slow2s", "strong": "f-429-ra60"}
+        chosen = config(upstream, models=scripts, fallbacks={"coder": ["strong", "fast"]})
+        chosen |= {"timeouts": PATIENT, "retries": {"retries": 0}}
+        async with Router.from_config(chosen, environ={}) as r:
+            asked = asyncio.ensure_future(r.achat(CODE))
+            assert await soon_here(lambda: upstream.entries("f-500-slow2s"))
+            with pytest.raises(AllRoutesFailed):
+                await r.achat(CODE, model="strong")
+            reply = await asked
+        assert [o.route.deployment for o in reply.outcomes] == ["coder", "fast"]
+        assert len(upstream.entries("f-429-ra60")) == 1
 
 
 def test_a_callers_own_fault_costs_the_deployment_nothing() -> None:

@@ -156,6 +156,14 @@ class Health:
         now = self._clock()
         return {name: self._exclusion(s, now) is not None for name, s in self._states.items()}
 
+    def waited_for(self) -> set[str]:
+        """The deployments whose provider, or the calendar, has named a time that is still to come.
+
+        Others that cool down may serve a walk that has no better route.
+        """
+        now = self._clock()
+        return {n for n, s in self._states.items() if s.why in TIMED and s.until > now}
+
     def note_choice(self, deployment: str) -> None:
         """Note that a decision chose it: this counts as a call until that call begins.
 

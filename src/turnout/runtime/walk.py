@@ -114,7 +114,10 @@ class Walk(Struct, kw_only=True):
 
     def _next(self, tried: list[Outcome]) -> Attempt | None:
         """What to try next; without a retry, and ``tried`` says so, if its budget is spent."""
-        attempt = next_attempt(self.decision, self.means.retries, tried, self.closed)
+        closed = self.closed
+        if tried:  # others may have met a rate limit since the decision
+            closed = closed | self.means.health.waited_for() - {tried[-1].route.deployment}
+        attempt = next_attempt(self.decision, self.means.retries, tried, closed)
         if attempt is None or not tried or attempt.route.ordinal != tried[-1].route.ordinal:
             return attempt
         fault = tried[-1].error
