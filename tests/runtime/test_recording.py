@@ -131,6 +131,20 @@ def test_nothing_is_spent_that_cannot_be_recorded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("taken", [0, 1])
+def test_a_stream_that_is_closed_frees_its_hold(tmp_path: Path, taken: int) -> None:
+    """At once, whether or not anything was read; the budget must not wait for the router's end."""
+    environ = {"XDG_DATA_HOME": str(tmp_path)}
+    budget = {"per": "all", "window": "total", "usd": 5}
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream, budgets=[budget]), environ=environ) as r:
+            with r.chat(CODE, stream=True) as stream:
+                for _ in range(taken):
+                    next(iter(stream))
+            assert _read(tmp_path).fetch("SELECT count(*) FROM holds") == [(0,)]
+            assert _read(tmp_path).fetch("SELECT held FROM balances") == [(0,)]
+
+
+@pytest.mark.parametrize("taken", [0, 1])
 def test_a_stream_that_is_left_is_settled_when_the_router_closes(
     tmp_path: Path, taken: int
 ) -> None:

@@ -12,8 +12,10 @@ import pytest
 from tests.success.worlds import MODELS, write_table
 from turnout.classifiers.success.predictor import prompt_hashes
 from turnout.core import ConfigError
+from turnout.evaluation.driver import replay_policy
 from turnout.evaluation.table_files import read_table
 from turnout.features.prompt import row_text
+from turnout.policies import Random
 from turnout.training.crossfit import row_folds
 from turnout.training.inner_folds import random_folds
 
@@ -569,6 +571,18 @@ def test_half_an_emoji_has_a_place_in_the_folds(tmp_path: Path) -> None:
     assert set(row_folds(table).tolist()) == set(range(5))
     tested = [set(test.tolist()) for _, test in random_folds([p.text for p in prompts], seed=0)]
     assert set().union(*tested) == set(range(len(prompts)))
+
+
+def test_an_id_may_end_in_half_an_emoji(tmp_path: Path) -> None:
+    """Its prompt is decided like any other, and is found again under that id."""
+    rows = [{**row, "id": f"{row['id']}\ud83d"} for row in OUTCOMES]
+    _write_rows(tmp_path / "t.jsonl", rows)
+    table = read_table(tmp_path / "t.jsonl")
+    assert table.ids[0].endswith("\ud83d")
+    success = np.full((len(table.prompts), len(table.models)), 0.5)
+    assert not np.isnan(
+        replay_policy(table, Random(), success, dict.fromkeys(table.models, 0.01)).score
+    ).all()
 
 
 def _write_rows(path: Path, rows: list[dict[str, object]]) -> None:

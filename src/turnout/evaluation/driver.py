@@ -77,7 +77,8 @@ def replay_policy(
     decisions = (
         decide(
             Request(
-                id=f"{table.name}/{prompt['id']}",
+                # A log may have cut an id off in the middle of a character.
+                id=f"{table.name}/{prompt['id']}".encode(errors="backslashreplace").decode(),
                 body={"messages": [{"role": "user", "content": row_text(prompt).text}]},
                 constraints=limits,
             ),

@@ -92,9 +92,12 @@ class Ledger(Recorder):
 
             return RemoteWriter(*shared, owner=self.owners.own)
         return Writer(
-            self.store, upkeep=self._upkeep, busy=lambda: bool(self._open or self.owners.guests),
-            idle_s=idle_s,
+            self.store, upkeep=self._upkeep, busy=self._is_busy, idle_s=idle_s
         )  # fmt: skip
+
+    def _is_busy(self) -> bool:
+        """Whether something may come at any time; of what has lapsed that is not known."""
+        return bool(self.owners.guests) or not all(e.has_lapsed for e in list(self._open.values()))
 
     @property
     def lease_ms(self) -> int:

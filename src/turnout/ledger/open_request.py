@@ -62,7 +62,12 @@ class OpenRequest(Struct, kw_only=True):
     @property
     def is_unsure(self) -> bool:
         """Whether the ledger may have less or more of its hold than is known, or none any more."""
-        return bool(self.uncertain) or time.monotonic() >= self.lease_until
+        return bool(self.uncertain) or self.has_lapsed
+
+    @property
+    def has_lapsed(self) -> bool:
+        """Whether its hold may have been freed."""
+        return time.monotonic() >= self.lease_until
 
     @property
     def is_pending(self) -> bool:

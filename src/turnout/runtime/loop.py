@@ -40,11 +40,15 @@ class BackgroundLoop:
             while (item := self.run(advance())) is not end:
                 yield item  # type: ignore[misc]
         finally:
-            close = getattr(items, "aclose", None)
-            # If the loop has ended, what ran on it is closed already.
-            if close is not None and self._loop is not None:
-                with suppress(RuntimeError):
-                    self.run(close())
+            self.close_iterator(items)
+
+    def close_iterator(self, items: AsyncIterator[Any]) -> None:
+        """Close what ``iterate`` iterates over, also if that has not begun."""
+        close = getattr(items, "aclose", None)
+        # If the loop has ended, what ran on it is closed already.
+        if close is not None and self._loop is not None:
+            with suppress(RuntimeError):
+                self.run(close())
 
     def close(self) -> None:
         """End the thread; closing twice is harmless."""

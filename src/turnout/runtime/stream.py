@@ -65,6 +65,7 @@ class BlockingStream:
     def __init__(self, stream: Stream, loop: BackgroundLoop) -> None:
         self.decision = stream.decision
         self._stream = stream
+        self._loop = loop
         self._items = loop.iterate(stream)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -73,6 +74,7 @@ class BlockingStream:
     def close(self) -> None:
         """Stop the answer and free its connection."""
         self._items.close()
+        self._loop.close_iterator(self._stream)
 
     def __enter__(self) -> Self:
         return self
