@@ -186,6 +186,15 @@ def test_a_failure_behind_the_window_falls_over_in_silence() -> None:
     assert answer.headers["x-turnout-model"] != "f-reset@9"
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_a_failure_behind_the_window_is_tried_again(path: str) -> None:
+    """A passing failure of the only model, as long as nothing has left; else it would be a 502."""
+    script = {"strong": "f-reset@4-fails=1"}
+    with world(safety=SCAN, models=script, fallbacks={"strong": []}) as w:
+        answer = w.post(path, PATHS[path](STORY, stream=True))
+    assert (answer.status, answer.headers["x-turnout-attempts"]) == (200, "2")
+
+
 def test_a_stopped_stream_tells_what_it_used() -> None:
     """It is paid for all the same."""
     with FaultyUpstream(replies={"acme/strong": UNSAFE}) as upstream:

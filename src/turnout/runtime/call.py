@@ -292,7 +292,7 @@ class Call(Struct, kw_only=True):
             else (self._first_content - self._started) * 1e3,
             latency_ms=(monotonic() - self._started) * 1e3,
             released=self._released,
-            error=_after_release(fault) if self._released else fault,
+            error=fault,
             began_s=self._started,
             spent_s=self._spent_s,
             stated_pico_usd=self._stated_pico_usd,
@@ -357,8 +357,3 @@ def _may_release(chunks: Sequence[Chunk]) -> bool:
 def _whole_timeouts(timeouts: Timeouts) -> Timeouts:
     """The deadlines of an answer in one piece: its first byte may take as long as the whole."""
     return structs.replace(timeouts, first_token_s=timeouts.total_s)
-
-
-def _after_release(fault: Fault | None) -> Fault | None:
-    """The fault, not to be tried again, since part of the answer was sent."""
-    return None if fault is None else structs.replace(fault, retry="no")
