@@ -4,11 +4,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from tests.runtime.cascades import settings
 from tests.runtime.world import CODE, FACT, PATIENT, STORY, config
 from turnout import AllRoutesFailed, BudgetExceeded, NoEligibleDeployment, Reply, Router
+from turnout.core import Budget
 from turnout.core.errors import ProviderError
 from turnout.ledger import store_at
 from turnout.runtime.bounds import bounds
@@ -35,6 +37,24 @@ def _replied(r: Router, prompt: str, *, stream: bool, **more: Any) -> Reply:
     answer = r.chat(prompt, stream=True, **SHORT, **more)
     list(answer)
     return answer.reply
+
+
+def test_the_library_obeys_budgets_that_were_set_by_command(tmp_path: Path) -> None:
+    """Those that are there when it begins, and those that another process sets meanwhile."""
+    place = str(tmp_path / "l.db")
+    with FaultyUpstream() as upstream:
+        settings_of_all = config(upstream, ledger=place)
+        with Router.from_config(settings_of_all, environ={}) as command:
+            command.accounts.set_budget(Budget(per="all", window="total", unit="usd", limit=1))
+        with Router.from_config(settings_of_all, environ={}) as r:
+            with pytest.raises(BudgetExceeded):
+                r.chat(FACT)
+            assert upstream.invoice == []
+            with apsw.Connection(place) as elsewhere:
+                elsewhere.execute("UPDATE budgets SET most = ?", (10**12,))
+                elsewhere.execute("UPDATE revision SET n = n + 1")
+            r._read_budgets_at = 0.0
+            assert r.chat(FACT).receipt.cost_pico_usd
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from turnout.core import ConfigError, LedgerError, RouterError
+from turnout.core import LedgerError, RouterError
 from turnout.runtime import Accounts
 
 _INTERVAL_S = 0.4
@@ -63,15 +63,7 @@ class Watch:
         if current is not None:
             await asyncio.wait({current})
         self._current, self._next = self._next, None
-        await asyncio.to_thread(_read, self._accounts())
-
-
-def _read(accounts: Accounts) -> None:
-    """Read what has changed; a ledger that is not there yet is made. Raises RouterError."""
-    try:
-        accounts.refresh()
-    except ConfigError:
-        accounts.open()
+        await asyncio.to_thread(self._accounts().read)
 
 
 def _ignore_failure(task: "asyncio.Task[None]") -> None:

@@ -66,6 +66,13 @@ class Accounts:
         if self._directory is not None:
             self._directory.refresh(time.monotonic())
 
+    def read(self) -> None:
+        """As ``refresh``; a ledger that is not there yet is made. Raises RouterError."""
+        try:
+            self.refresh()
+        except ConfigError:
+            self.open()
+
     def keys(self) -> list[Key]:
         """All keys, revoked ones included."""
         return stored_keys(self._required_ledger().store)

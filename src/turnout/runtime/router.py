@@ -3,6 +3,7 @@
 Invariant: it decides and answers nothing by itself; the engine does.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from turnout.runtime.stream import BlockingStream, Stream, chunk_bodies
 from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
 
+_BUDGETS_READ_S = 1.0  # as often as a gateway reads them
+
 
 class Router(Engine):
     """Sends each request to its model: ``route`` decides, ``chat`` and ``achat`` answer.
@@ -39,6 +42,7 @@ class Router(Engine):
         self._streams: WeakSet[Stream] = WeakSet()
         self._used_in_pid: int | None = None  # a process's id
         self._closed = False
+        self._read_budgets_at = 0.0  # on the monotonic clock
 
     @classmethod
     def from_config(
@@ -113,6 +117,12 @@ class Router(Engine):
         self._check_usable()
         return self._loop.run(self.decide(request))
 
+    async def decide(self, request: Request) -> tuple[Decision, tuple[Outcome, ...]]:
+        """As Engine.decide."""
+        if self._parts.label_model is not None:
+            await self._read_budgets()
+        return await super().decide(request)
+
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
         """As ``route``."""
         self._check_usable()
@@ -136,7 +146,9 @@ class Router(Engine):
         fail, LedgerError when nothing can be recorded.
         """
         self._check_usable()
-        walk = await self.begin(self.request(prompt, **more))
+        request = self.request(prompt, **more)
+        await self._read_budgets()
+        walk = await self.begin(request)
         if stream:
             transcript = Transcript()
             chunks = chunk_bodies(walk, transcript)
@@ -244,6 +256,12 @@ class Router(Engine):
                 "here, or fork before its first call"
             )
         self._used_in_pid = os.getpid()
+
+    async def _read_budgets(self) -> None:
+        """Take over budgets that were set by command. Raises LedgerError or ConfigError."""
+        if time.monotonic() >= self._read_budgets_at:
+            await asyncio.to_thread(self._accounts.read)
+            self._read_budgets_at = time.monotonic() + _BUDGETS_READ_S
 
     async def _whole(self, walk: Walk) -> Reply:
         chunk = await walk.whole()
