@@ -37,6 +37,22 @@ def test_the_recipes_prices_are_the_documented_ones() -> None:
     ]
 
 
+@pytest.mark.parametrize("read", [None, 1, 5])
+@pytest.mark.parametrize("written", [None, 1, 4])
+def test_no_cache_makes_a_call_dearer_than_the_most_it_can_cost(
+    read: int | None, written: int | None
+) -> None:
+    """Also where tokens from a cache cost more than fresh ones."""
+    rates = Rates(input=3, output=2, cache_read=read, cache_write=written)
+    price = Price(rates=rates, source="s", date="d")
+    splits = ((100, 0, 0), (0, 100, 0), (0, 0, 100), (10, 40, 50))
+    costs = [
+        price.cost(Usage(input=fresh, cache_read=hit, cache_write=new, output=7))
+        for fresh, hit, new in splits
+    ]
+    assert price.most_cost(100, 7) == max(costs)
+
+
 def test_cached_tokens_are_billed_once_each_at_their_own_rate() -> None:
     """10,000 in, 8,000 of them read and 1,000 written, 1,000 out at Sonnet's rates: $0.02415."""
     rates = Rates(input=3_000_000, output=15_000_000, cache_read=300_000, cache_write=3_750_000)

@@ -132,8 +132,10 @@ class Price:
     def most_cost(self, input_tokens: int, output_tokens: int) -> int:
         """The most pico-dollars that a call of this size can cost, whatever the cache does."""
         rates = self.rates_for(input_tokens)
-        written = rates.cache_write
+        read, written = rates.cache_read, rates.cache_write
         dearest = rates.input if written is None or written < rates.input else written
+        if read is not None and read > dearest:  # as a price list has it of one model
+            dearest = read
         return self.fee + input_tokens * dearest + output_tokens * rates.output
 
 
