@@ -224,6 +224,25 @@ def test_a_price_beyond_all_reason_is_refused() -> None:
         load_text(text, {})
 
 
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("auto", "'auto' is taken: it asks for a choice"),
+        ("cheapest", "'cheapest' is taken: it asks for a choice"),
+        ("fast", "'fast' is a model, too, and requests for it would go to 'strong'"),
+    ],
+)
+def test_an_intent_does_not_hide_another_name(label: str, words: str) -> None:
+    """Whoever asks for that would get another model; a model's own intent may have its name."""
+    text = (
+        "models: {fast: {model: a/b, price: unknown}, strong: {model: a/c, price: unknown}}\n"
+        "default: fast\nintents: {%s: %s}\n"
+    )
+    with pytest.raises(ConfigError, match=f"intents.{label}: {words}"):
+        load_text(text % (label, "strong"), {})
+    assert load_text(text % ("strong", "strong"), {}).routes == {"strong": "strong"}
+
+
 @pytest.mark.parametrize("name", ["auto", "cheapest"])
 def test_a_model_cannot_have_a_name_that_asks_for_a_choice(name: str) -> None:
     """It could never be asked for by that name."""

@@ -18,6 +18,7 @@ MIN_EXAMPLES, MAX_EXAMPLES = 3, 50
 # A label goes into headers, into metrics, and into the question to a label classifier.
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _POLICIES = ("cheapest", "strongest", "random")
+_ASKS_FOR_A_CHOICE = "is taken: it asks for a choice; use another name"
 RESERVED_LABELS = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
 
 
@@ -54,11 +55,16 @@ def problems(config: Config) -> Iterator[Problem]:
             yield ("knobs", "intents", label), f"{label!r} is not in intents; {fix}"
     for name in config.models:
         if name in {AUTO, *_POLICIES}:
-            yield ("models", name), f"{name!r} is taken: it asks for a choice; use another name"
+            yield ("models", name), f"{name!r} {_ASKS_FOR_A_CHOICE}"
     seen: dict[str, str] = {}
     for label, intent in config.intents.items():
         if intent.examples or intent.threshold is not None:
             yield from _intent_problems(label, intent, seen)
+        if label in {AUTO, *_POLICIES}:
+            yield ("intents", label), f"{label!r} {_ASKS_FOR_A_CHOICE}"
+        elif label in config.models and label != intent.model:
+            why = f"requests for it would go to {intent.model!r}; use another name"
+            yield ("intents", label), f"{label!r} is a model, too, and {why}"
 
 
 def _budget_problems(config: Config) -> Iterator[Problem]:
