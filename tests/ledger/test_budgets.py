@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import pytest
 from msgspec import structs
@@ -23,7 +24,7 @@ from turnout.core import (
     Usage,
     window_of,
 )
-from turnout.ledger import Ledger, standings, verify
+from turnout.ledger import Ledger, standings, store_at, verify
 from turnout.ledger.balances import Account
 from turnout.ledger.charges import Limits
 from turnout.ledger.directory import budget_removal, budget_update
@@ -320,6 +321,33 @@ async def test_a_request_that_outlives_its_lease_counts_as_any_other(
             found.append(_balances(ledger))
     once, twice = found
     assert twice == {account: (2 * spent, 0) for account, (spent, _) in once.items()}
+
+
+async def test_a_hold_that_another_process_freed_meanwhile_is_not_freed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the file could not be written, a command had it for a moment."""
+    store = store_at(tmp_path / "ledger.db")
+
+    def fails(*_: object) -> None:
+        monkeypatch.undo()
+        raise StoreFailure("the disk is full")
+
+    with Ledger(store, catalog=CATALOG) as ledger:
+        ledger.use_limits(Limits(BUDGETS))
+        request = make_request(1)
+        decision = decided(request)
+        await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
+        monkeypatch.setattr(store, "commit", fails)
+        with pytest.raises(LedgerError):
+            await ledger.check_writable()
+        with Ledger(store_at(tmp_path / "ledger.db"), catalog=CATALOG):
+            pass
+        await asyncio.sleep(RECOVERY_PAUSE_S)
+        await ledger.attempted(failed(decision, Usage(input=10)))
+        await ledger.settled(decision)
+        spent = store.fetch("SELECT sum(cost) FROM calls")[0][0]
+        assert _balances(ledger)["all:all:usd"] == (spent, 0)
 
 
 def test_standings_read_what_budgets_name_and_each_window_once(

@@ -16,6 +16,7 @@ from tests.ledger.money import (
     ReportedRequest,
     bounds_up_to,
     decided,
+    failed,
     make_request,
     outcome,
     report_request,
@@ -188,6 +189,33 @@ async def test_a_wrong_secret_writes_nothing(tmp_path: Path) -> None:
     guest = _guest(tmp_path, b"another")
     with pytest.raises(LedgerError):
         await report_request(guest, ReportedRequest(make_request(1), decided(make_request(1)), ()))
+    host.close()
+    await asyncio.to_thread(owner.close)
+
+
+async def test_a_guest_whose_hold_a_new_owner_freed_takes_nothing_from_the_others(
+    tmp_path: Path,
+) -> None:
+    """It was not back in time, and goes on: no budget is left with less than nothing held."""
+    owner, host = _owner(tmp_path)
+    guest = _guest(tmp_path)
+    guest.use_limits(Limits([Budget(per="all", window="total", unit="usd", limit=10 * USD)]))
+    request = make_request(1)
+    decision = decided(request)
+    plan = {"large": Bound(USD, 100), "small": Bound(USD, 100)}
+    await guest.decided(request, decision, plan)
+    host.close()
+    await asyncio.to_thread(owner.close)
+    with Ledger(store_at(tmp_path / "ledger.db"), catalog=CATALOG):
+        pass  # frees the holds of all processes that it does not know
+    owner, host = _owner(tmp_path)
+    await soon_here(lambda: len(owner.owners.guests) == 1)
+    await guest.attempted(failed(decision, Usage(input=10)))
+    await guest.attempted(outcome(decision, Usage(input=20), route=1))
+    await guest.settled(decision)
+    cost = owner.store.fetch("SELECT sum(cost) FROM calls")[0][0]
+    assert owner.store.fetch("SELECT spent, held FROM balances") == [(cost, 0)]
+    await asyncio.to_thread(guest.close)
     host.close()
     await asyncio.to_thread(owner.close)
 

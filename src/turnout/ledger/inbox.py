@@ -29,6 +29,7 @@ class Inbox:
 
     def __init__(self, where: str, work: Callable[[], None]) -> None:
         self.ended = False
+        self.breaks = 0  # how often another process may have freed what this one holds
         self._where, self._work = where, work
         self._queue: SimpleQueue[Sequence[Ticket] | None] = SimpleQueue()
         self._turns: dict[asyncio.AbstractEventLoop, list[Ticket]] = {}

@@ -318,12 +318,13 @@ class Ledger(Recorder):
             owner=self.owners.own,
             charges=charges,
             replaces=before,
-            unsure=bool(known and known.is_unsure),
+            unsure=known is not None and known.is_unsure(self._inbox.breaks),
         )
         begun = OpenRequest(request=request, hold=hold, models=self._models)
         entry = known or self._open.setdefault(decision_id, begun)
         entry.hold, entry.bounds = hold, bounds
         entry.lease_until = time.monotonic() + self._lease_s
+        entry.breaks = self._inbox.breaks
         return entry
 
     def _stand_in_for(self, entry: OpenRequest, deployment: str | None) -> Deployment | None:

@@ -45,6 +45,7 @@ class OpenRequest(Struct, kw_only=True):
     hold: Hold
     models: Models
     lease_until: float = 0.0
+    breaks: int = 0  # the inbox's, when it was held
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     granted: Hold | None = None  # the hold as it is known to be in the ledger
     uncertain: tuple[Charge, ...] = ()  # of changes that may have been written
@@ -59,10 +60,9 @@ class OpenRequest(Struct, kw_only=True):
         """What its calls have used so far."""
         return spent_of(call for _, call in self.recorded)
 
-    @property
-    def is_unsure(self) -> bool:
+    def is_unsure(self, breaks: int) -> bool:
         """Whether the ledger may have less or more of its hold than is known, or none any more."""
-        return bool(self.uncertain) or self.has_lapsed
+        return bool(self.uncertain) or self.has_lapsed or breaks != self.breaks
 
     @property
     def has_lapsed(self) -> bool:

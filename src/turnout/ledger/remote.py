@@ -111,6 +111,7 @@ class RemoteWriter:
             if self._host is not host:
                 return
             self._host = None
+            self.inbox.breaks += 1
             unanswered = [self._waiting.pop(number) for number in sorted(self._waiting)]
         host.close()
         self._fail_all(unanswered)

@@ -79,8 +79,7 @@ class Writer:
             if self._owed and self._ensure_open():
                 self._write_owed()
         elif self._idle_s is not None and not self._busy() and not self._owed:
-            self._store.close()
-            self._is_open = False
+            self._close_store()
         else:
             self._sweep()
 
@@ -125,10 +124,15 @@ class Writer:
         return self._is_open
 
     def _mark_failed(self, error: RouterError) -> None:
-        self._is_open = False
-        self._store.close()
+        self._close_store()
         self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
         self._failure = _cannot_record(error)
+
+    def _close_store(self) -> None:
+        """Leave the store to other processes for now."""
+        self._is_open = False
+        self._store.close()
+        self.inbox.breaks += 1
 
     def _fail(self, tickets: list[Ticket], error: RouterError | None) -> None:
         self._owed.extend(t.entry for t in tickets if isinstance(t.entry, Settlement))
