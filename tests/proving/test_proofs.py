@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.run import run
 from tests.waiting import soon
 from turnout.cli.prove_isolation import Sabotage, isolation
 from turnout.ledger import Ledger
@@ -79,20 +80,48 @@ def test_a_broken_account_differs_from_the_invoice(sabotage: str, trial: Trial) 
 
 
 def test_a_proof_that_ran_nothing_has_not_passed() -> None:
-    """NOT RUN alone is no PASS, and one FAIL is enough."""
+    """NOT RUN alone is no PASS, too little data is none either, and one FAIL is enough."""
     idle = Check(name="a", result="NOT RUN")
     good, bad = Check(name="b", result="PASS"), Check(name="c", result="FAIL")
-    assert not Proof(promise="p", seed=1, checks=(idle,)).passed
-    assert Proof(promise="p", seed=1, checks=(idle, good)).passed
-    assert not Proof(promise="p", seed=1, checks=(good, bad)).passed
+    few = Check(name="d", result="UNPROVEN")
+    for checks, result in (
+        ((), "UNPROVEN"),
+        ((idle,), "UNPROVEN"),
+        ((idle, good), "PASS"),
+        ((few, good), "UNPROVEN"),
+        ((good, bad, few), "FAIL"),
+    ):
+        assert Proof(promise="p", seed=1, checks=checks).result == result
 
 
 def test_a_check_in_which_nothing_happened_says_so() -> None:
-    """Nothing wrong among nothing is no PASS, and the line says what to do."""
-    check = check_of("power loss", {"lost": 0}, losses=3, acknowledged=0)
-    assert check.result == "FAIL"
-    assert check.line().endswith("nothing is shown; ask for more")
-    assert check_of("power loss", {"lost": 0}, losses=3, acknowledged=9).result == "PASS"
+    """Nothing wrong among nothing is no PASS and no FAIL, and the line says what to do."""
+    fix = "raise --powerloss"
+    check = check_of("power loss", {"lost": 0}, fix=fix, losses=3, acknowledged=0)
+    assert check.result == "UNPROVEN"
+    assert check.line().endswith("nothing was acknowledged; raise --powerloss")
+    assert check_of("power loss", {"lost": 1}, fix=fix, losses=3, acknowledged=0).result == "FAIL"
+    assert check_of("power loss", {"lost": 0}, fix=fix, losses=3, acknowledged=9).result == "PASS"
+
+
+def test_too_little_data_is_no_failure(capfd: pytest.CaptureFixture[str]) -> None:
+    """One power loss, before anything is promised, exits with 2 and names the option to raise."""
+    only = ["--kills", "0", "--points", "0", "--no-eio", "--no-enospc", "--seed", "1"]
+    few = run(capfd, "prove", "ledger", "--powerloss", "1", *only, "--json")
+    assert few.code == 2
+    assert (few.json["result"], few.json["passed"]) == ("UNPROVEN", False)
+    assert few.json["checks"][0]["detail"].endswith("raise --powerloss")
+    assert run(capfd, "prove", "ledger", "--powerloss", "9", *only).code == 0
+
+
+@pytest.mark.parametrize("option", [["--phase-s", "2"], ["--rate", "1"]])
+def test_an_outage_too_short_to_judge_is_not_tried(
+    capfd: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    """A storm in which a healthy gateway could fail for lack of requests is refused beforehand."""
+    refused = run(capfd, "prove", "storm", *option)
+    assert refused.code == 2
+    assert option[0] in refused.err
 
 
 def test_the_crash_disk_keeps_what_was_synchronised() -> None:

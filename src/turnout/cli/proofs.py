@@ -21,7 +21,7 @@ SeedOption = Annotated[
 
 
 def prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:
-    """Runs the tests of a promise, each in a folder of its own; exits with 1 if one fails.
+    """Runs the tests of a promise, each in a folder of its own; see ``_print_proof`` for the exit.
 
     Without ``seed`` a random one is drawn, and printed.
     """
@@ -59,13 +59,12 @@ def _show_count(done: int) -> None:
 
 
 def _print_proof(proof: Proof, *, json: bool) -> None:
-    """Prints every check and the verdict; exits with 1 if it failed."""
+    """Prints every check and the verdict; exits with 1 on FAIL and with 2 on UNPROVEN."""
     if json:
         print_json(proof.as_dict())
     else:
         for check in proof.checks:
             out.print(check.line())
-        verdict = "PASS" if proof.passed else "FAIL"
-        out.print(f"{verdict} {proof.promise}, seed {proof.seed}")
-    if not proof.passed:
-        raise typer.Exit(1)
+        out.print(f"{proof.result} {proof.promise}, seed {proof.seed}")
+    if proof.result != "PASS":
+        raise typer.Exit(1 if proof.result == "FAIL" else 2)

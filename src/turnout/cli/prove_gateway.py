@@ -36,8 +36,10 @@ def streams(
 def storm(
     *,
     fail: Annotated[str, typer.Option(help="Share of calls that fail, in percent.")] = "100%",
-    rate: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 25.0,
-    phase_s: Annotated[float, typer.Option(min=1, help="Seconds of each phase.")] = 12.0,
+    rate: Annotated[float, typer.Option(min=5, help="Requests a second.")] = 25.0,
+    # Less is too little data: the time before the outage, half a phase, must hold a whole window,
+    # and the few retries that are free must be less than a tenth of an outage's requests.
+    phase_s: Annotated[float, typer.Option(min=8, help="Seconds of each phase.")] = 12.0,
     sabotage: Annotated[sabotages.Storm | None, typer.Option(help=_BREAK)] = None,
     seed: SeedOption = None,
     json: JsonOption = False,

@@ -43,7 +43,11 @@ async def _run(count: int, trial: Trial, *, with_valid_file: bool) -> Check:
         reloads = served.log().count(RELOADED)
     wrong = {"taken": reloads, "not reported": unreported, **callers.failures}
     return check_of(
-        "broken configurations", wrong, configurations=count, acknowledged=callers.answered
+        "broken configurations",
+        wrong,
+        fix="raise --configs",
+        configurations=count,
+        acknowledged=callers.answered,
     )
 
 

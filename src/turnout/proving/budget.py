@@ -110,6 +110,7 @@ def _check(run: Run, endings: list[str], peak: int, kills: int) -> Check:
             "booked but not spent (pico-dollars)": abs(booked - spent),
             "findings of verify": len(findings),
         },
+        fix="raise --concurrency",
         acknowledged=endings.count("settled"),
         refused=endings.count("refused"),
         kills=kills,

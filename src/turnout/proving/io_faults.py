@@ -41,8 +41,14 @@ def syscall_kills(points: int, trial: Trial) -> Check:
             shutil.rmtree(path.parent)
             done += 1
             trial.progress(done)
-    return check_of("kill at each syscall", tally.wrong(), points=done,
-                  acknowledged=tally.acknowledged, holds=tally.held)  # fmt: skip
+    return check_of(
+        "kill at each syscall",
+        tally.wrong(),
+        fix="raise --points",
+        points=done,
+        acknowledged=tally.acknowledged,
+        holds=tally.held,
+    )
 
 
 def fsync_errors(trial: Trial) -> Check:

@@ -65,9 +65,9 @@ class IsolationResult:
             "filed under another tenant": self.misfiled,
         }
         return check_of(
-            "isolation", wrong, tenants=len(tenants), requests=self.requests,
-            acknowledged=self.answered, cancelled=self.cancelled, refused=self.refused,
-            ids_asked=self.ids_asked,
+            "isolation", wrong, fix="raise --requests or lower --cancel", tenants=len(tenants),
+            requests=self.requests, acknowledged=self.answered, cancelled=self.cancelled,
+            refused=self.refused, ids_asked=self.ids_asked,
         )  # fmt: skip
 
 

@@ -37,8 +37,14 @@ def kills(count: int, trial: Trial) -> Check:
             path.rename(trial.folder / f"done{run}.db")
             for suffix in ("-wal", "-shm"):
                 Path(f"{path}{suffix}").unlink(missing_ok=True)
-    return check_of("kill -9", tally.wrong(), kills=count, acknowledged=tally.acknowledged,
-                  holds=tally.held)  # fmt: skip
+    return check_of(
+        "kill -9",
+        tally.wrong(),
+        fix="raise --kills",
+        kills=count,
+        acknowledged=tally.acknowledged,
+        holds=tally.held,
+    )
 
 
 def _check_balance(path: Path, tally: Tally) -> None:

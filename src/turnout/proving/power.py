@@ -46,8 +46,15 @@ def power_losses(
         run += 1
         trial.progress(done)
     name = "power loss after failed fsyncs" if failing_syncs else "power loss"
-    return check_of(name, tally.wrong(), losses=done, acknowledged=tally.acknowledged,
-                  holds=tally.held, refused=tally.refused)  # fmt: skip
+    return check_of(
+        name,
+        tally.wrong(),
+        fix="raise --powerloss",
+        losses=done,
+        acknowledged=tally.acknowledged,
+        holds=tally.held,
+        refused=tally.refused,
+    )
 
 
 class HoldsLater(Ledger):

@@ -1,6 +1,6 @@
-"""What a proof is given, and its result: checks that passed, failed or could not be run.
+"""What a proof is given, and its result: checks that passed, failed, or showed nothing.
 
-Invariant: a proof passes only when no check failed and at least one was run.
+Invariant: a proof passes only if no check failed or had too little data, and at least one passed.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Result = Literal["PASS", "FAIL", "NOT RUN"]
+Result = Literal["PASS", "FAIL", "UNPROVEN", "NOT RUN"]
 NOT_RUN: Result = "NOT RUN"
 
 
@@ -23,7 +23,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One check: its figures, and what is wrong in words."""
+    """One check: its figures, and what is wrong in words. UNPROVEN had too little data."""
 
     name: str
     result: Result
@@ -33,7 +33,7 @@ class Check:
     def line(self) -> str:
         """The check in one line."""
         figures = ", ".join(f"{name} {_formatted(value)}" for name, value in self.figures.items())
-        parts = [f"{self.result:<8}{self.name}", figures, self.detail]
+        parts = [f"{self.result:<9}{self.name}", figures, self.detail]
         return ": ".join(part for part in parts if part)
 
 
@@ -46,17 +46,20 @@ class Proof:
     checks: tuple[Check, ...]
 
     @property
-    def passed(self) -> bool:
-        """Whether nothing failed and something was run."""
-        results = [check.result for check in self.checks]
-        return "FAIL" not in results and "PASS" in results
+    def result(self) -> Result:
+        """FAIL if any check failed, UNPROVEN if any had too little data or none was run."""
+        results = {check.result for check in self.checks}
+        if "FAIL" in results:
+            return "FAIL"
+        return "UNPROVEN" if "UNPROVEN" in results or "PASS" not in results else "PASS"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return {
             "promise": self.promise,
             "seed": self.seed,
-            "passed": self.passed,
+            "result": self.result,
+            "passed": self.result == "PASS",
             "checks": [
                 {"name": c.name, "result": c.result, **c.figures, "detail": c.detail}
                 for c in self.checks
@@ -64,16 +67,19 @@ class Proof:
         }
 
 
-def check_of(name: str, wrong: Mapping[str, int], **figures: Any) -> Check:
-    """A check that passes when every count in ``wrong`` is zero and something was acknowledged."""
-    vacuous = not figures.get("acknowledged", 1)
-    failed = vacuous or any(wrong.values())
-    return Check(
-        name=name,
-        result="FAIL" if failed else "PASS",
-        figures={**figures, **wrong},
-        detail="nothing was acknowledged, so nothing is shown; ask for more" if vacuous else "",
-    )
+def check_of(
+    name: str, wrong: Mapping[str, int], *, fix: str = "run it again", **figures: Any
+) -> Check:
+    """A check that passes when every count in ``wrong`` is zero and something was acknowledged.
+
+    If nothing was, it is UNPROVEN, and ``fix`` says what to do.
+    """
+    result: Result = "FAIL" if any(wrong.values()) else "PASS"
+    detail = ""
+    if result == "PASS" and not figures.get("acknowledged", 1):
+        result = "UNPROVEN"
+        detail = f"too little data: nothing was acknowledged; {fix}"
+    return Check(name=name, result=result, figures={**figures, **wrong}, detail=detail)
 
 
 def _formatted(value: Any) -> str:

@@ -48,11 +48,11 @@ async def _restarts(times: int, count: int, trial: Trial, *, abrupt: bool) -> Ch
         took_s = time.monotonic() - began_s
         await callers.stop()
     check = check_of(
-        "restarts", dict(callers.failures), restarts=times, streams=count,
+        "restarts", dict(callers.failures), fix="raise --times", restarts=times, streams=count,
         acknowledged=callers.answered, seconds=round(took_s),
     )  # fmt: skip
     worst = ", ".join(f"{why} {n}" for why, n in callers.reasons.most_common(3))
-    return replace(check, detail=worst)
+    return replace(check, detail=check.detail or worst)
 
 
 class _ServingGateway:

@@ -118,7 +118,7 @@ class _Result:
         ]
         self.wrong.update({"tracebacks": tracebacks, "faults never met": len(never_met)})
         self.unexpected.update({f"{name} never met": self.drawn[name] for name in never_met})
-        figures = {
+        figures: dict[str, Any] = {
             name: self.outcomes[name] for name in (*Outcome, _SKIPPED) if self.outcomes[name]
         }
         worst = ", ".join(f"{name} {number}" for name, number in self.unexpected.most_common(5))
