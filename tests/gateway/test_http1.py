@@ -213,6 +213,14 @@ async def test_a_body_behind_another_request_has_its_deadline() -> None:
     assert found.count(b"HTTP/1.1 200 ") == found.count(b"HTTP/1.1 413 ") == 1
 
 
+async def test_a_head_that_began_behind_another_request_has_its_deadline() -> None:
+    """It is no idle connection, which may stay for longer."""
+    first = POST + b"Content-Length: 1\r\n\r\na"
+    async with serving(replace(HASTY, idle_s=60)) as (echo, _):
+        found = await exchange_bytes(echo, first + POST[:-9])
+    assert found.count(b"HTTP/1.1 200 ") == found.count(b"HTTP/1.1 408 ") == 1
+
+
 @pytest.mark.parametrize(
     ("request_", "says"),
     [

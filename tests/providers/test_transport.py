@@ -295,6 +295,19 @@ async def test_a_finished_exchange_leaves_its_connection_for_the_next(
     assert upstream.connections == 1
 
 
+async def test_after_a_connection_that_was_closed_in_between_a_new_one_is_made(
+    upstream: FaultyUpstream, transport: HttpTransport
+) -> None:
+    """Others that are as old have ended as well, and a retry on one of them would fail again."""
+    where = deployment(upstream.base_url, "acme/small")
+    slow = deployment(upstream.base_url, "f-drip20ms-tokens5")
+    await asyncio.gather(*(call(transport, slow, request(), stream=True) for _ in range(3)))
+    assert upstream.connections == 3
+    await call(transport, deployment(upstream.base_url, "f-reset@0"), request())
+    assert text_of(await call(transport, where, request("nonce: next")))
+    assert upstream.connections == 4
+
+
 async def test_an_exchange_closed_early_destroys_its_connection(
     upstream: FaultyUpstream, transport: HttpTransport
 ) -> None:

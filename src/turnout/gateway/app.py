@@ -168,7 +168,7 @@ class Gateway:
             with arrival.engine.cohort as cohort:
                 preflight = origins.preflight_headers(arrival.method, arrival.headers)
                 if preflight is not None:
-                    await out.whole(204, preflight, b"")
+                    await out.whole(200, preflight, b"")
                     return
                 caller = self._caller(arrival)
                 if isinstance(caller, Problem):

@@ -83,13 +83,18 @@ class ServerConnection(asyncio.Protocol):
         """The handler at work."""
         return self._answering.task if self._answering is not None else None
 
+    @property
+    def _next_has_begun(self) -> bool:
+        """A part of the next head is here; it may have come with the end of the last request."""
+        return bool(self._head_bytes or self._url)
+
     def drain(self) -> None:
         """Ends the connection, once the answer under way, or to a request on its way, has ended."""
         self._draining = True
         if self._answering is not None:
             # If its head is sent, only the next answer can say that the connection ends.
             self._answering.closes |= self._answering.status is None
-        elif not self._head_bytes:
+        elif not self._next_has_begun:
             # A request that meets a closed connection would be lost.
             self.deadline = min(self.deadline, self._loop.time() + _ON_ITS_WAY_S)
 
@@ -107,7 +112,7 @@ class ServerConnection(asyncio.Protocol):
         elif self._receiving is not None:
             self._receiving.fail(TooLate())
             self.deadline = math.inf
-        elif self._head_bytes:
+        elif self._next_has_begun:
             wait_s = self._bounds.receive_s
             message = f"the request's headers did not arrive within {wait_s:g} s"
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, message)
@@ -300,7 +305,7 @@ class ServerConnection(asyncio.Protocol):
                 self._transport.resume_reading()
         else:
             idle_s = _ON_ITS_WAY_S if self._draining else self._bounds.idle_s
-            wait = self._bounds.receive_s if self._head_bytes else idle_s
+            wait = self._bounds.receive_s if self._next_has_begun else idle_s
             self.deadline = self._loop.time() + wait
 
     def broken(self) -> None:

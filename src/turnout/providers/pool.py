@@ -83,6 +83,12 @@ class Pool:
         if self._sweep is None:
             self._sweep = self.loop.call_later(self._keepalive_s, self._expire)
 
+    def close_idle(self, target: Target) -> None:
+        """Ends the idle connections to this address: what is sent next takes a new one."""
+        idle = self._stands[target.place].idle
+        while idle:
+            idle.pop()[0].close()
+
     def close(self) -> None:
         """Ends every connection."""
         for task in self._tasks:

@@ -84,6 +84,9 @@ class HttpTransport:
         except TimeoutError as error:
             raise _closed(connection, no_first_byte(timeouts)) from error
         except _FAILURES as error:
+            if connection is not None:
+                # Who ended this one may have ended those that were idle for longer.
+                pool.close_idle(target)
             raise _closed(connection, fault_of(error, name)) from error
         except asyncio.CancelledError:
             if connection is not None:
