@@ -185,7 +185,7 @@ def test_a_settlement_that_comes_twice_or_late_adds_what_is_missing() -> None:
     assert correction(end, [], {0: first}) == structs.replace(end, calls=end.calls[1:])
     released = structs.replace(end, state="released")
     assert correction(released, [], {}) == released
-    assert correction(released, [("released", 0, 0)], {}) is None
+    assert correction(released, [("settled", 0, 0)], {}) is None
     assert correction(end, [("released", 0, 0), ("settled", 3, 0)], {}) is None
     assert correction(end, [("estimated", 3, 0)], {}) is None
     for written in ({0: first}, {0: first, 1: second}):  # the second before the release or after

@@ -24,7 +24,7 @@ from turnout.core import (
     Usage,
     window_of,
 )
-from turnout.ledger import Ledger, standings, store_at, verify
+from turnout.ledger import Ledger, latest_requests, standings, store_at, verify
 from turnout.ledger.balances import Account
 from turnout.ledger.charges import Limits
 from turnout.ledger.directory import budget_removal, budget_update
@@ -297,6 +297,7 @@ async def test_a_request_that_outlives_its_lease_counts_as_any_other(
         for per in ("all", "model")
         for unit in ("usd", "tokens", "requests")
     ]
+    of_hour: list[tuple[int, ...]] = []
     found, now_ms = [], partial(next, count(1_800_000_000_000))
     for number, lease_s in enumerate((900, 0)):
         with Ledger(make_store(), catalog=CATALOG, lease_s=lease_s, now_ms=now_ms) as ledger:
@@ -318,7 +319,19 @@ async def test_a_request_that_outlives_its_lease_counts_as_any_other(
             )
             assert states == [(1 if lease_s else 2,)]
             assert verify(ledger.store) == []
+            (line, *_) = latest_requests(ledger.store)
+            assert (
+                line.cost_pico_usd
+                == ledger.store.fetch(
+                    "SELECT CAST(sum(cost) AS BIGINT) FROM calls WHERE id = $1", (decision.id,)
+                )[0][0]
+            )
+            of_hour += ledger.store.fetch(
+                "SELECT CAST(sum(cost) AS BIGINT), CAST(sum(extra) AS BIGINT), "
+                "CAST(sum(extra_calls) AS BIGINT), CAST(sum(unknown_calls) AS BIGINT) FROM hourly"
+            )
             found.append(_balances(ledger))
+    assert of_hour[1] == tuple(2 * number for number in of_hour[0])
     once, twice = found
     assert twice == {account: (2 * spent, 0) for account, (spent, _) in once.items()}
 
@@ -348,6 +361,30 @@ async def test_a_hold_that_another_process_freed_meanwhile_is_not_freed_again(
         await ledger.settled(decision)
         spent = store.fetch("SELECT sum(cost) FROM calls")[0][0]
         assert _balances(ledger)["all:all:usd"] == (spent, 0)
+
+
+async def test_what_was_held_again_after_a_release_is_released_again(
+    make_store: MakeStore,
+) -> None:
+    """The request outlived its lease, tried another model, and then its process died."""
+    now_ms = partial(next, count(1_800_000_000_000))
+    with Ledger(make_store(), catalog=CATALOG, lease_s=0, now_ms=now_ms) as ledger:
+        ledger.use_limits(Limits(BUDGETS))
+        request = make_request(1)
+        decision = decided(request)
+        await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
+        for failure in (Usage(input=10), Usage(input=20)):
+            for _ in range(2):  # as two processes would
+                for release in ledger._releases(None):
+                    await ledger._inbox.submit(release, asyncio.get_running_loop()).written()
+            assert _balances(ledger)["all:all:usd"][1] == 0
+            await ledger.attempted(failed(decision, failure))
+            assert _balances(ledger)["all:all:usd"][1] > 0
+        for release in [*ledger._releases(None)] * 2:
+            await ledger._inbox.submit(release, asyncio.get_running_loop()).written()
+        spent = ledger.store.fetch("SELECT sum(cost) FROM calls")[0][0]
+        assert _balances(ledger)["all:all:usd"] == (spent, 0)
+        assert verify(ledger.store) == []
 
 
 def test_standings_read_what_budgets_name_and_each_window_once(

@@ -18,12 +18,11 @@ def correction(
 
     ``written`` are the calls already in the ledger, in order.
     """
-    if end.state == "released" and prior:
-        return None
     if any(state != "released" for state, _, _ in prior):
         return None
     known = sum(cost for _, cost, _ in prior)
-    counted = _counted(known, sum(unknown for *_, unknown in prior), tuple(written.values()))
+    unknown = sum(calls for *_, calls in prior)
+    counted = _counted(known, unknown, tuple(written.values())) if prior else ()
     before = uses([(use.account, use.window, use.held) for use in end.uses], counted)
     late = (
         structs.replace(use, spent=max(0, use.spent - old.spent))
@@ -33,6 +32,10 @@ def correction(
         end,
         calls=tuple(call for call in end.calls if call.n not in written),
         cost_pico_usd=end.cost_pico_usd - known,
+        # No call that a release counted has answered.
+        extra_pico_usd=end.extra_pico_usd - known,
+        extra_calls=end.extra_calls - len(counted),
+        unknown_calls=end.unknown_calls - unknown,
         uses=tuple(late) if prior else end.uses,
     )
 

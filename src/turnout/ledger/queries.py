@@ -14,7 +14,9 @@ from turnout.ledger.store import Store
 
 _LATEST = """
     SELECT r.id, r.request_id, r.at_ms, r.intent, r.model, r.blocked, r.tenant,
-        s.state, s.cost, s.unknown_calls, s.answered, s.at_ms, r.held
+        s.state, (SELECT CAST(sum(cost) AS BIGINT) FROM settlements WHERE id = r.id),
+        (SELECT CAST(sum(unknown_calls) AS BIGINT) FROM settlements WHERE id = r.id),
+        s.answered, s.at_ms, r.held
     FROM (SELECT * FROM requests {where} ORDER BY id DESC LIMIT {limit}) AS r
     LEFT JOIN settlements AS s ON s.id = r.id AND s.n =
         (SELECT max(n) FROM settlements WHERE id = r.id)

@@ -23,6 +23,7 @@ from turnout.ledger.ticket import Refused, Ticket, resolve_all, resolve_batch
 
 RECOVERY_PAUSE_S = 0.25
 SWEEP_S = 5.0
+_HOLD = "SELECT 1 FROM holds WHERE id = $1"
 # What cannot be read back does not go away by itself; the other callers get an error all the same.
 _FAILURES = (StoreFailure, ConfigError)
 
@@ -189,6 +190,8 @@ class Writer:
         missing = correction(end, prior, written_calls(self._store, end.id))
         if missing is None or not prior:
             return missing
+        if end.state == "released" and not self._store.fetch(_HOLD, (end.id,)):
+            return None  # another process has released it
         # The release has freed what was held; a later attempt may have held something again.
         return with_stored_amounts(self._store, structs.replace(missing, n=len(prior)))
 
