@@ -33,8 +33,9 @@ def settlement(
     strongest and cheapest deployment, ``notes`` the kind and detail of events.
     """
     final = delivered_call(recorded)
+    outcome, call = final or (None, None)
     spent, unknown, estimated = _cost_totals(recorded)
-    answer_cost = (final[1].cost_pico_usd or 0) if final else 0
+    answer_cost = (call.cost_pico_usd or 0) if call else 0
     total = None if unknown else spent
     first = decision.deployment
     return Settlement(
@@ -44,7 +45,7 @@ def settlement(
         "estimated" if estimated else "settled",
         decided_ms,
         decision.intent,
-        (final[0].route.deployment if final else first) or "",
+        (outcome.route.deployment if outcome else first) or "",
         answered=final is not None,
         blocked=decision.blocked is not None,
         stand_in=stand_in is not None and final is not None,
@@ -52,7 +53,7 @@ def settlement(
         extra_pico_usd=spent - answer_cost,
         extra_calls=len(recorded) - (1 if final else 0),
         unknown_calls=unknown,
-        tokens=final[1].tokens if final else NO_TOKENS,
+        tokens=call.tokens if call else NO_TOKENS,
         quality_ppm=_quality(decision, first) if final else None,
         calls=tuple(unwritten),
         events=tuple(_events(decision.id, recorded, at_ms, stand_in, notes)),

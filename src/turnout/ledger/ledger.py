@@ -353,11 +353,11 @@ class Ledger(Recorder):
 
     def _reusable(self, entry: OpenRequest) -> int:
         """Prompt tokens of the session's last turn that are still in another model's cache."""
-        session = entry.request.session
-        answer = None if session is None else delivered_call(entry.recorded)
-        if session is None or answer is None:
+        session, delivered = entry.request.session, delivered_call(entry.recorded)
+        if session is None or delivered is None:
             return 0
-        where, tokens = answer[0].route.deployment, answer[0].usage.total_input
+        answer, _ = delivered
+        where, tokens = answer.route.deployment, answer.usage.total_input
         return self._sessions.record_turn(session, entry.hold.at_ms, where, tokens)
 
     def _upkeep(self, opening: bool) -> Sequence[Entry]:  # noqa: FBT001 -- the writer's callback

@@ -151,7 +151,6 @@ class Batch:
                 call.ttft_ms, call.latency_ms, call.finish_reason, call.fault, call.http_status,
             )
         )  # fmt: skip
-
         if call.non_text_pico_usd:
             self._rows[NON_TEXT_COST].append((call.id, call.n, call.non_text_pico_usd))
 
