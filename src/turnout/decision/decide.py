@@ -122,8 +122,6 @@ def _ranked(
     eligible = [c for c in candidates if not c.excluded]
     warm = situation.snapshot.cached_tokens
     ranked = rank_noting_caches(rank, eligible) if warm else rank(eligible)
-    if len(eligible) == len(candidates):
-        return ranked
     last = [c for c in candidates if c.excluded and c.excluded.comes_last]
     return [*ranked, *_scores_of_last(ranked, rank, last)] if last else ranked
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from time import time
 from typing import Any
@@ -315,8 +316,7 @@ class ServerConnection(asyncio.Protocol):
 
     def date(self) -> bytes:
         """The Date header's line."""
-        now = int(time())
-        return _dates.get(now) or _new_date(now)
+        return _date_line(int(time()))
 
     def _begin(self, exchange: Exchange) -> None:
         self._answering = exchange
@@ -371,10 +371,6 @@ def _path_and_query(url: bytes) -> tuple[str | None, bytes]:
     return path, query
 
 
-_dates: dict[int, bytes] = {}
-
-
-def _new_date(now: int) -> bytes:
-    _dates.clear()
-    found = _dates[now] = f"date: {formatdate(now, usegmt=True)}\r\n".encode()
-    return found
+@lru_cache(maxsize=1)
+def _date_line(now: int) -> bytes:
+    return f"date: {formatdate(now, usegmt=True)}\r\n".encode()

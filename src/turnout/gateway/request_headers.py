@@ -77,7 +77,7 @@ def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> C
     Raises InvalidRequest, also for one of our headers whose name is misspelled, and for a priority
     that there is not.
     """
-    if b" ".join(headers).find(_PREFIX) < 0:
+    if _PREFIX not in b" ".join(headers):
         return _NO_CONSTRAINTS if allow is None else Constraints(allow=allow)
     _check_spelling([name for name in headers if name.startswith(_PREFIX)])
     _check_priority(headers.get(PRIORITY, _NORMAL))

@@ -118,14 +118,8 @@ def _worst_case(bounds: Collection[Bound], calls: Iterable[Spent]) -> Bound:
 
 def highest_cost(bounds: Collection[Bound]) -> int | None:
     """The most that one call can cost, in pico-dollars; None if any price is unknown."""
-    most = 0
-    for bound in bounds:
-        cost = bound.cost_pico_usd
-        if cost is None:
-            return None
-        if cost > most:  # noqa: PLR1730 -- a call of max takes as long as all the rest
-            most = cost
-    return most
+    known = [cost for bound in bounds if (cost := bound.cost_pico_usd) is not None]
+    return max(known, default=0) if len(known) == len(bounds) else None
 
 
 def _charge(budget: Budget, subject: str, most: Bound, requests: int, at_ms: int) -> Charge:

@@ -81,9 +81,8 @@ def twin_costs(
             prompt, output, read, written = [-(-n * count // counted) for n in tokens]
         if used.hour_cache:
             price = deployment.hour_cache_price(price)
-        if read or written:
-            read = min(prompt, read)
-            written = min(prompt - read, written)
+        read = min(prompt, read)
+        written = min(prompt - read, written)
         found[deployment.id] = price.expected_cost(
             prompt, output, cache_read=read, cache_write=written
         )

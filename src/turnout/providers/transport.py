@@ -224,7 +224,7 @@ class HttpResponse:
 def _inflater(headers: list[tuple[bytes, bytes]]) -> Inflate | None:
     """What decompresses the body, None if it is not compressed. Raises UnknownEncoding."""
     for name, value in headers:
-        if len(name) == 16 and name.lower() == b"content-encoding":
+        if name.lower() == b"content-encoding":
             return inflater(value.decode("latin-1"))
     return None
 

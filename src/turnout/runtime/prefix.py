@@ -17,8 +17,7 @@ from turnout.core.request import INSTRUCTION_ROLES
 from turnout.features.extract import EPHEMERAL
 
 _MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
-_PLAIN_FIELDS = frozenset({"role", "content"})
-_KNOWN_FIELDS = _PLAIN_FIELDS | _MARKS
+_KNOWN_FIELDS = _MARKS | {"role", "content"}
 # Fields that are part of the prompt before its messages, or make another prompt of the same ones: a
 # model with another reasoning effort has another cache.
 _SETTINGS = (
@@ -72,10 +71,7 @@ def _prefix(request: Request, salt: bytes) -> Prefix:
 
 
 def _hash_message(hasher: hashlib.blake2b, message: Message) -> None:
-    plain = message.keys() == _PLAIN_FIELDS
-    other_fields = (
-        {} if plain else {n: value for n, value in message.items() if n not in _KNOWN_FIELDS}
-    )
+    other_fields = {n: value for n, value in message.items() if n not in _KNOWN_FIELDS}
     content = message.get("content") or ""
     parts = [content] if isinstance(content, str) else [_hashed_part(part) for part in content]
     _hash_bytes(hasher, orjson.dumps([message["role"], len(parts), other_fields]))
