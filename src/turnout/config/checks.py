@@ -17,7 +17,7 @@ Problem = tuple[tuple[str, ...], str]
 MIN_EXAMPLES, MAX_EXAMPLES = 3, 50
 # A label goes into headers, into metrics, and into the question to a label classifier.
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_POLICIES = ("cheapest", "strongest", "random")
+_CHOICES = frozenset({AUTO, "cheapest", "strongest", "random"})
 _ASKS_FOR_A_CHOICE = "is taken: it asks for a choice; use another name"
 RESERVED_LABELS = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
 
@@ -54,13 +54,13 @@ def problems(config: Config) -> Iterator[Problem]:
             fix = f"use one of {known}" if known else "add it there"
             yield ("knobs", "intents", label), f"{label!r} is not in intents; {fix}"
     for name in config.models:
-        if name in {AUTO, *_POLICIES}:
+        if name in _CHOICES:
             yield ("models", name), f"{name!r} {_ASKS_FOR_A_CHOICE}"
     seen: dict[str, str] = {}
     for label, intent in config.intents.items():
         if intent.examples or intent.threshold is not None:
             yield from _intent_problems(label, intent, seen)
-        if label in {AUTO, *_POLICIES}:
+        if label in _CHOICES:
             yield ("intents", label), f"{label!r} {_ASKS_FOR_A_CHOICE}"
         elif label in config.models and label != intent.model:
             why = f"requests for it would go to {intent.model!r}; use another name"
@@ -89,7 +89,7 @@ def _embedding_problems(config: Config) -> Iterator[Problem]:
 
 def _alias_problems(config: Config) -> Iterator[Problem]:
     ids = {model.model for model in config.models.values()}
-    known = {AUTO, *config.routes, *config.models, *ids, *_POLICIES} - {UNSAFE}
+    known = {*_CHOICES, *config.routes, *config.models, *ids} - {UNSAFE}
     for alias, target in config.aliases.items():
         if alias in known:
             yield ("aliases", alias), f"{alias!r} is taken; choose another name"

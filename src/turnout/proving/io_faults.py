@@ -41,14 +41,8 @@ def syscall_kills(points: int, trial: Trial) -> Check:
             shutil.rmtree(path.parent)
             done += 1
             trial.progress(done)
-    return check_of(
-        "kill at each syscall",
-        tally.wrong(),
-        fix="raise --points",
-        points=done,
-        acknowledged=tally.acknowledged,
-        holds=tally.held,
-    )
+    name = "kill at each syscall"
+    return check_of(name, tally.wrong(), fix="raise --points", points=done, **tally.shown())
 
 
 def fsync_errors(trial: Trial) -> Check:

@@ -37,14 +37,7 @@ def kills(count: int, trial: Trial) -> Check:
             path.rename(trial.folder / f"done{run}.db")
             for suffix in ("-wal", "-shm"):
                 Path(f"{path}{suffix}").unlink(missing_ok=True)
-    return check_of(
-        "kill -9",
-        tally.wrong(),
-        fix="raise --kills",
-        kills=count,
-        acknowledged=tally.acknowledged,
-        holds=tally.held,
-    )
+    return check_of("kill -9", tally.wrong(), fix="raise --kills", kills=count, **tally.shown())
 
 
 def _check_balance(path: Path, tally: Tally) -> None:

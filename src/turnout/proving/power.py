@@ -51,8 +51,7 @@ def power_losses(
         tally.wrong(),
         fix="raise --powerloss",
         losses=done,
-        acknowledged=tally.acknowledged,
-        holds=tally.held,
+        **tally.shown(),
         refused=tally.refused,
     )
 

@@ -151,6 +151,10 @@ class Tally:
             "unsound": self.unsound,
         }
 
+    def shown(self) -> dict[str, int]:
+        """The counts that say how much was looked at."""
+        return {"acknowledged": self.acknowledged, "holds": self.held}
+
     def add(self, store: Store, acknowledged: Acknowledged, *, verify_all: bool) -> None:
         """Compare one run's acknowledgements with the ledger; ``verify_all``: verify all of it."""
         rows: dict[str, list[tuple[str, int]]] = {}
