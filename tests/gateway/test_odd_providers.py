@@ -5,13 +5,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from tests.gateway.world import chat, messages, world
-from tests.runtime.world import config
+from tests.runtime.world import CODE, config
 from turnout import Router
+from turnout.ledger import store_at, verify
 from turnout.testing import FaultyUpstream
 
 NAME = "acme/c\0der\r\nset-cookie: ours=1"
@@ -160,3 +162,28 @@ def test_what_was_spoken_is_paid(details: dict[str, int], usd: float | None) -> 
     ):
         told = w.post("/v1/chat/completions", chat(model="coder")).headers["x-turnout-cost-usd"]
     assert told == "unknown" if usd is None else float(told) == usd
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_cannot_be_read_at_all_is_a_failed_call(
+    tmp_path: Path, *, stream: bool
+) -> None:
+    """Lists so deep that reading them runs out of stack: another model answers, and it is paid."""
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    ledger = tmp_path / "ledger.db"
+    with (
+        serving_answer({"detail": deep}) as base_url,
+        world(elsewhere={"coder": base_url}, ledger=str(ledger)) as w,
+    ):
+        answers = [w.post("/v1/chat/completions", chat(CODE, stream=stream)) for _ in range(2)]
+        assert [answer.status for answer in answers] == [200, 200]
+        health = w.gateway.engine.parts.means.health
+        assert health.outstanding(["coder"]) == {"coder": 0}
+    store = store_at(ledger)
+    calls = store.fetch("SELECT deployment, status, fault, input, cost FROM calls ORDER BY id, n")
+    failed = [call for call in calls if call[0] == "coder"]
+    assert [call[1:3] for call in failed] == [("failed", "bad_response")] * len(failed)
+    assert all(input_tokens > 0 and cost > 0 for *_, input_tokens, cost in failed)
+    assert not verify(store)

@@ -31,7 +31,6 @@ from turnout.runtime.cohort import Cohort
 from turnout.runtime.offload import is_long
 from turnout.runtime.receipt import cost
 
-FAILURES = (TransportError, InvalidRequest, TimeoutError)
 _LOG = logging.getLogger("turnout.runtime")
 
 
@@ -131,16 +130,15 @@ class Call(Struct, kw_only=True):
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object
     ) -> bool:
-        """Records the outcome; an error of the provider or a deadline goes no further."""
-        if isinstance(error, FAILURES):
+        """Records the outcome; only what cancels the call goes further."""
+        if isinstance(error, Exception):
             self._end(self._fault_of_error(error))
             return True
-        if error is None or isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-            self._end(None, cancelled=error is not None)
+        self._end(None, cancelled=error is not None)
         return False
 
     async def _chunk_batches(self) -> AsyncGenerator[Sequence[Chunk], None]:
-        """The chunks as they come, in batches that are never empty. Raises one of FAILURES."""
+        """The chunks as they come, in batches that are never empty."""
         response = await self._open_response(self.timeouts, stream=True)
         decoder, over = self.backend.codec.decoder(), False
         try:
@@ -162,7 +160,7 @@ class Call(Struct, kw_only=True):
             await response.aclose(reuse=over)
 
     async def _fetch(self) -> Chunk:
-        """The answer in one piece. Raises one of FAILURES."""
+        """The answer in one piece."""
         response = await self._open_response(_whole_timeouts(self.timeouts), stream=False)
         found = self.backend.codec.decode(await read_all(response))
         if isinstance(found, Chunk) and self.request.dialect == "embeddings":
@@ -244,6 +242,10 @@ class Call(Struct, kw_only=True):
             return Fault(
                 kind="invalid_request", detail=str(error), blame="client", field=error.field
             )
+        if not isinstance(error, TimeoutError):
+            _LOG.error("a call failed unexpectedly", exc_info=error)
+            detail = f"the request cannot be sent, or its answer not read ({type(error).__name__})"
+            return Fault(kind="bad_response", detail=detail)
         waited = monotonic() - self._started
         where = "between tokens" if self._released else "before the first token"
         return Fault(
