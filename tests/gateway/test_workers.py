@@ -3,6 +3,8 @@
 import http.client
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -13,13 +15,16 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 from tests.gateway.world import chat
 from tests.runtime.world import PATIENT, config
 from tests.waiting import soon
+from turnout.core.stop_process import stop_process
 from turnout.gateway.metrics import _reserve_space
 from turnout.ledger import store_at
 from turnout.testing import FaultyUpstream, Served, serving
+from turnout.testing.serving import _wait_for_port
 
 
 def test_a_reload_while_workers_start_ends_none() -> None:
@@ -107,13 +112,56 @@ def test_a_worker_that_cannot_start_again_leaves_the_others_serving() -> None:
         assert len(_workers(served)) == 2
 
 
-def test_workers_do_not_leave_the_ledger_that_is_written_for_them(tmp_path: Path) -> None:
-    """Another file would be read beside the one that is written: the change needs a restart."""
-    with _two_workers(str(tmp_path / "one.db")) as served:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_configuration_that_was_found_and_is_gone_is_missed(tmp_path: Path, workers: int) -> None:
+    """The folder's turnout.yaml, which no option names: nobody goes on by the shipped recipe."""
+    with FaultyUpstream() as upstream:
+        settings = yaml.safe_dump(config(upstream, ledger="off", aliases={"ours": "fast"}))
+        with _serving_in(tmp_path, settings, workers) as served:
+            if workers == 2:
+                _wait_for_both(served)
+            served.config_path.unlink()
+            served.process.send_signal(signal.SIGHUP)
+            assert soon(lambda: served.log().count("no such file") == workers)
+            if workers == 2:
+                os.kill(max(_workers(served)), signal.SIGKILL)
+                assert soon(lambda: "exit code 2" in served.log())
+                served.config_path.write_text(settings)
+                _wait_for_both(served)
+            assert {_status(served.port, chat(model="ours")) for _ in range(10)} == {200}
+
+
+@contextmanager
+def _serving_in(folder: Path, settings: str, workers: int) -> Iterator[Served]:
+    """A gateway that finds its configuration where it starts."""
+    path, log = folder / "turnout.yaml", folder / "log"
+    path.write_text(settings)
+    command = [sys.executable, "-m", "turnout", "serve", "--port", "0", "--workers", str(workers)]
+    environ = {k: v for k, v in os.environ.items() if k != "TURNOUT_CONFIG"}
+    environ |= {"TURNOUT_STATE_DIR": str(folder), "XDG_DATA_HOME": str(folder)}
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=environ, cwd=folder)
+    try:
+        port = _wait_for_port(process, log)
+        yield Served(port=port, process=process, config_path=path, log_path=log)
+    finally:
+        stop_process(process, 20)
+
+
+@pytest.mark.parametrize("first", ["one.db", "off"])
+def test_workers_do_not_leave_the_ledger_that_is_written_for_them(
+    tmp_path: Path, first: str
+) -> None:
+    """Another file would be read beside the one that is written: the change needs a restart.
+
+    Without a first one, each worker would keep the others from the new one.
+    """
+    with _two_workers(str(tmp_path / first) if first != "off" else first) as served:
         _wait_for_both(served)
-        text = served.config_path.read_text()
-        served.config_path.write_text(text.replace("one.db", "two.db"))
-        assert soon(lambda: served.log().count("which is written for all workers") == 2)
+        settings = yaml.safe_load(served.config_path.read_text())
+        other = {**settings, "ledger": str(tmp_path / "two.db")}
+        served.config_path.write_text(yaml.safe_dump(other))
+        assert soon(lambda: served.log().count("is written for all workers") == 2)
         assert _answered(served.port)
         before = _workers(served)
         served.process.send_signal(signal.SIGUSR2)

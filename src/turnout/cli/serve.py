@@ -73,6 +73,8 @@ def serve(
     TURNOUT_KEYS lists callers' keys; turnout keys makes ones with rights and budgets.
     """
     require_extra("serve", "turnout serve")
+    # Found once: without it, a later start or reload would not miss the file, but read the recipe.
+    config = config_path(config)
     _check_tls(tls_cert, tls_key)
     state = state_dir(os.environ)
     token, is_new = admin_token(state)
@@ -106,6 +108,8 @@ def serve(
     with listener, Handover(handover_path(state, bound), listener, stop), file_owner:
         if workers > 1:
             log.configure(log_level)
+            if config is not None:
+                os.environ["TURNOUT_CONFIG"] = str(config)
             sys.exit(supervise(settings, listener, workers, serving, ready, file_owner))
         run.run_here(
             listener,
@@ -147,7 +151,7 @@ class _Run:
             access=self.access,
             address=self.address,
             options=ServeOptions(drain_s=self.drain_s),
-            config_path=config_path(self.config),
+            config_path=self.config,
             ready=ready,
             parent=parent,
             before_serving=before_serving or _do_nothing,

@@ -15,7 +15,7 @@ from turnout.gateway.workers import Workers
 from turnout.ledger import Ledger, recorder_for
 from turnout.ledger.file_owner import FileOwner
 from turnout.ledger.host import GRACE_S
-from turnout.ledger.place import place_of, writer_variables
+from turnout.ledger.place import FILE, place_of, writer_variables
 
 
 def supervise(
@@ -38,6 +38,7 @@ def supervise(
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         running = Workers(command, workers, [listener.fileno()])
         if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
+            os.environ[FILE] = ""
             return running.run(serving, ready)
         with ledger:
             address = file_owner.share(ledger, GRACE_S)

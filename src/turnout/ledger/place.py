@@ -19,7 +19,8 @@ from turnout.ledger.store import Store
 
 OFF = "off"
 _SERVERS = ("postgresql://", "postgres://")
-# Variables from a process that writes for others: its socket, the secret, and its file.
+# Variables from a process that writes for others: its socket, the secret, and its file; the last
+# one alone, and empty, where several workers began without a file.
 SOCKET, SECRET = "TURNOUT_LEDGER_SOCKET", "TURNOUT_LEDGER_SECRET"
 FILE = "TURNOUT_LEDGER_FILE"
 # A short-lived command or a notebook releases the shared default file while it is idle.
@@ -64,17 +65,18 @@ def writer_variables(address: tuple[str, bytes], place: str) -> dict[str, str]:
 def writer_address(environ: Mapping[str, str], place: str) -> tuple[str, bytes] | None:
     """The socket and the secret of the process that writes for this one, if there is one.
 
-    Raises ConfigError if that process writes another file than ``place``.
+    Raises ConfigError if that process writes another file than ``place``, or no file for workers
+    that share one.
     """
-    address, secret = environ.get(SOCKET), environ.get(SECRET)
-    if not address or not secret:
+    written = environ.get(FILE)
+    if written is None or (not written and path_of(place) is None):
         return None
-    if environ.get(FILE) != place:
+    if written != place:
+        what = f"is not {written}, which" if written else "is no file that"
         raise ConfigError(
-            f"ledger: {place} is not {environ.get(FILE)}, which is written for all workers; "
-            "restart the gateway to change it"
+            f"ledger: {place} {what} is written for all workers; restart the gateway to change it"
         )
-    return address, bytes.fromhex(secret)
+    return environ[SOCKET], bytes.fromhex(environ[SECRET])
 
 
 def path_of(place: str) -> Path | None:
