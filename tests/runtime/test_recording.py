@@ -1,5 +1,7 @@
 """What the library and the command line do is in the ledger, by default and never elsewhere."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.runtime.world import CODE, UNSAFE, config, replied, router
+from tests.waiting import soon
 from turnout import InvalidRequest, Router
 from turnout.core import ConfigError, LedgerError
 from turnout.ledger import (
@@ -142,6 +145,50 @@ def test_a_stream_that_is_closed_frees_its_hold(tmp_path: Path, taken: int) -> N
                     next(iter(stream))
             assert _read(tmp_path).fetch("SELECT count(*) FROM holds") == [(0,)]
             assert _read(tmp_path).fetch("SELECT held FROM balances") == [(0,)]
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_stream_that_nobody_holds_any_more_frees_its_hold(
+    tmp_path: Path, taken: int, *, closing: bool
+) -> None:
+    """At once, or before the router has closed; what was read is settled."""
+    environ = {"XDG_DATA_HOME": str(tmp_path)}
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream), environ=environ) as r:
+            for _, _chunk in zip(range(taken), r.chat(CODE, stream=True), strict=False):
+                pass
+            if not closing:
+                assert soon(lambda: _read(tmp_path).fetch("SELECT count(*) FROM holds") == [(0,)])
+    (line,) = latest_requests(_read(tmp_path))
+    assert line.state == ("settled", "estimated")[taken]
+    assert _read(tmp_path).fetch("SELECT count(*) FROM holds") == [(0,)]
+
+
+def test_a_stream_may_be_collected_by_the_thread_that_reads_it() -> None:
+    """In a cycle, as an exception makes one: that thread would wait for itself for ever."""
+    program = """
+import gc
+from tests.runtime.world import CODE, router
+from turnout.testing import FaultyUpstream
+
+async def collect():
+    gc.collect()
+
+with FaultyUpstream() as upstream, router(upstream, ledger="off") as r:
+    stream = r.chat(CODE, stream=True)
+    next(iter(stream))
+    cycle = {"stream": stream}
+    cycle["cycle"] = cycle
+    del stream, cycle
+    r._loop.run(collect())
+    print(r.chat(CODE).text)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout
 
 
 @pytest.mark.parametrize("taken", [0, 1])

@@ -30,17 +30,14 @@ class BackgroundLoop:
             raise
 
     def iterate(self, items: AsyncIterator[T]) -> Generator[T]:
-        """The items one by one; leaving early closes the asynchronous side."""
+        """The items one by one."""
         end = object()
 
         async def advance() -> T | object:
             return await anext(items, end)
 
-        try:
-            while (item := self.run(advance())) is not end:
-                yield item  # type: ignore[misc]
-        finally:
-            self.close_iterator(items)
+        while (item := self.run(advance())) is not end:
+            yield item  # type: ignore[misc]
 
     def close_iterator(self, items: AsyncIterator[Any]) -> None:
         """Close what ``iterate`` iterates over, also if that has not begun."""

@@ -40,6 +40,7 @@ class Router(Engine):
         super().__init__(assembly)
         self._loop = BackgroundLoop()
         self._streams: WeakSet[Stream] = WeakSet()
+        self._stopping: set[asyncio.Task[None]] = set()  # streams that nobody holds any more
         self._used_in_pid: int | None = None  # a process's id
         self._closed = False
         self._read_budgets_at = 0.0  # on the monotonic clock
@@ -157,6 +158,7 @@ class Router(Engine):
                 chunks,
                 lambda: self._reply(walk, transcript.body(walk.decision)),
                 lambda: self._release_holds(walk.request),
+                self._stopping,
             )
             self._streams.add(answer)
             return answer
@@ -211,6 +213,8 @@ class Router(Engine):
         self._closed = True
         for stream in list(self._streams):
             await stream.aclose()
+        if self._stopping:
+            await asyncio.wait(self._stopping)
         await super().aclose()
 
     def close(self) -> None:

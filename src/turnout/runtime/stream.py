@@ -3,6 +3,7 @@
 Invariant: a stream ends cleanly or with an exception, never truncated in silence.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
@@ -19,7 +20,8 @@ from turnout.runtime.walk import Walk
 class Stream:
     """An answer on its way: iterate over it, then read ``reply``.
 
-    ``release`` frees what was held for an answer that was never begun.
+    ``release`` frees what was held for an answer that was never begun. One that is dropped unread
+    or half read is stopped by a task, which ``stopping`` keeps.
     """
 
     def __init__(
@@ -28,11 +30,14 @@ class Stream:
         chunks: AsyncGenerator[dict[str, Any], None],
         reply: Callable[[], Reply],
         release: Callable[[], Awaitable[None]],
+        stopping: set[asyncio.Task[None]],
     ) -> None:
         self.decision = decision
         self._chunks = chunks
         self._reply = reply
         self._release = release
+        self._stopping = stopping
+        self._loop = asyncio.get_running_loop()
 
     def __aiter__(self) -> Self:
         return self
@@ -42,10 +47,15 @@ class Stream:
 
     async def aclose(self) -> None:
         """Stop the answer, free its connection, and settle what was used."""
-        # A task that is just iterating over it will end it.
-        with suppress(RuntimeError):
-            await self._chunks.aclose()
-            await self._release()
+        await _stop(self._chunks, self._release)
+
+    def __del__(self) -> None:
+        # Any thread may collect garbage, that of the loop as well: nothing is waited for here.
+        if getattr(self._chunks, "ag_frame", None) is not None:  # else it has ended
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(
+                    _stop_soon, self._chunks, self._release, self._stopping
+                )
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,6 +67,24 @@ class Stream:
     def reply(self) -> Reply:
         """The whole answer and its account, complete once the stream is over."""
         return self._reply()
+
+
+Chunks = AsyncGenerator[dict[str, Any], None]
+
+
+async def _stop(chunks: Chunks, release: Callable[[], Awaitable[None]]) -> None:
+    # A task that is just iterating over it will end it.
+    with suppress(RuntimeError):
+        await chunks.aclose()
+        await release()
+
+
+def _stop_soon(
+    chunks: Chunks, release: Callable[[], Awaitable[None]], stopping: set[asyncio.Task[None]]
+) -> None:
+    task = asyncio.create_task(_stop(chunks, release))
+    stopping.add(task)
+    task.add_done_callback(stopping.discard)
 
 
 class BlockingStream:
