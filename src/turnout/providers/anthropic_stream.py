@@ -9,6 +9,8 @@ This module does not know requests or transports.
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+import orjson
+
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta, Usage
 from turnout.core.hosted import MODEL_BLOCKS, SERVER_TOOL
 from turnout.core.lost_fields import objects_in
@@ -31,6 +33,7 @@ class AnthropicStreamDecoder(StreamDecoder):
     def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self._calls: dict[int, int] = {}  # a block's index: the call's number
+        self._inputs: dict[int, Any] = {}  # arguments of calls that no piece came of yet
         self._thought: dict[int, int] = {}  # a block's index: the length of its thought
         self._signed: set[int] = set()
         self._text_length = self._block_start = 0
@@ -82,11 +85,7 @@ class AnthropicStreamDecoder(StreamDecoder):
             return self._block(an_index(payload["index"]), an_object(payload["content_block"]))
         if kind == "content_block_delta":
             return self._piece(payload)
-        if self._cited and kind == "content_block_stop":
-            sources = sources_of(self._cited, self._block_start, self._text_length)
-            self._cited = []
-            return (Delta(sources=sources),) if sources else ()
-        return ()
+        return self._block_end(payload) if kind == "content_block_stop" else ()
 
     def _block(self, index: int, block: dict[str, Any]) -> tuple[Delta, ...]:
         if block.get("type") == "redacted_thinking":
@@ -100,7 +99,20 @@ class AnthropicStreamDecoder(StreamDecoder):
             return (self._text(block["text"]),) if block.get("text") else ()
         place = self._calls[index] = len(self._calls)
         ident, name = any_text(block.get("id")), any_text(block.get("name"))
+        self._inputs[index] = block.get("input") or {}
         return (Delta(tool_calls=(ToolCallDelta(index=place, id=ident, name=name),)),)
+
+    def _block_end(self, payload: dict[str, Any]) -> tuple[Delta, ...]:
+        """The sources of a text, or the arguments of a call that did not come in pieces."""
+        if self._cited:
+            sources = sources_of(self._cited, self._block_start, self._text_length)
+            self._cited = []
+            return (Delta(sources=sources),) if sources else ()
+        index = payload.get("index")
+        if index not in self._inputs:
+            return ()
+        arguments = orjson.dumps(self._inputs.pop(index)).decode()
+        return (Delta(tool_calls=(ToolCallDelta(index=self._calls[index], arguments=arguments),)),)
 
     def _text(self, text: object) -> Delta:
         piece = a_text(text)
@@ -130,4 +142,6 @@ class AnthropicStreamDecoder(StreamDecoder):
         if index not in self._calls:
             return (_AT_WORK,)
         text = a_text(delta.get("partial_json"))
+        if text:
+            self._inputs.pop(index, None)
         return (Delta(tool_calls=(ToolCallDelta(index=self._calls[index], arguments=text),)),)

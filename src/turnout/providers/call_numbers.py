@@ -1,7 +1,8 @@
 """Numbers tool calls in streams whose provider gives no numbers, or gives several calls the same.
 
 Invariant: pieces of two calls never become one call. A number that comes again with another id and
-a name starts a new call; every other piece belongs to the last call of that number.
+a name starts a new call, and so does one that never has an id, if the arguments so far are whole;
+every other piece belongs to the last call of that number.
 Source: ai.google.dev/gemini-api/docs/openai: its streams send each call whole, without a number.
 This module does not know bytes.
 """
@@ -9,6 +10,7 @@ This module does not know bytes.
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 from msgspec import structs
 
 from turnout.core import Chunk, Delta, ToolCallDelta
@@ -20,7 +22,8 @@ class CallNumbers:
     """Numbers the calls of one stream."""
 
     def __init__(self) -> None:
-        self._last: dict[Place, tuple[int, str | None]] = {}
+        # Our number, the id, and the arguments so far of a call without one.
+        self._last: dict[Place, tuple[int, str | None, str]] = {}
         self._used: dict[int, set[int]] = {}
 
     def of(self, chunk: Chunk) -> Chunk:
@@ -41,13 +44,25 @@ class CallNumbers:
 
     def _call(self, choice: int, call: ToolCallDelta) -> ToolCallDelta:
         place, used = (choice, call.index), self._used.setdefault(choice, set())
-        number, ident = self._last.get(place, (call.index, call.id))
-        fresh = place not in self._last or (call.name and call.id not in (None, ident))
+        number, ident, arguments = self._last.get(place, (call.index, None, ""))
+        fresh = place not in self._last or (
+            call.name and (call.id not in (None, ident) or (not ident and _is_whole(arguments)))
+        )
         if fresh and number in used:
             number = max(used) + 1
-        self._last[place] = (number, call.id if fresh else ident)
+        if fresh:
+            ident, arguments = call.id, ""
+        self._last[place] = (number, ident, "" if ident else arguments + call.arguments)
         used.add(number)
         return call if number == call.index else structs.replace(call, index=number)
+
+
+def _is_whole(arguments: str) -> bool:
+    try:
+        orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _calls(chunk: Chunk) -> Iterator[dict[str, Any]]:

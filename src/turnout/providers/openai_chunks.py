@@ -60,7 +60,7 @@ def _delta(choice: object, place: int, part: Part) -> Delta:
         text=any_text(text, "content"),
         reasoning=any_text(thoughts, "reasoning"),
         refusal=any_text(message.get("refusal"), "refusal"),
-        tool_calls=_tool_calls(calls) if calls else (),
+        tool_calls=_tool_calls(calls, part) if calls else (),
         sources=tuple(_sources(cited)) if cited else (),
         hosted=_other_content(message),
         finish_reason=any_text(item.get("finish_reason"), "finish_reason") or None,
@@ -97,16 +97,18 @@ def _text(parts: Sequence[object]) -> str:
     return "".join([any_text(part.get("text"), "text") for part in objects])
 
 
-def _tool_calls(value: object) -> tuple[ToolCallDelta, ...]:
+def _tool_calls(value: object, part: Part) -> tuple[ToolCallDelta, ...]:
     if not isinstance(value, list):
         return ()
-    return tuple(_tool_call(call, place) for place, call in enumerate(value))
+    return tuple(_tool_call(call, place, part) for place, call in enumerate(value))
 
 
-def _tool_call(value: object, place: int) -> ToolCallDelta:
+def _tool_call(value: object, place: int, part: Part) -> ToolCallDelta:
     call = an_object(value, "a tool call")
     function = an_object(call.get("function") or {}, "function")
-    arguments, index = function.get("arguments"), call.get("index")
+    arguments = function.get("arguments")
+    # In a message each call is whole, and some servers give all of them the same number.
+    index = call.get("index") if part == "delta" else None
     if isinstance(arguments, dict):
         arguments = orjson.dumps(arguments).decode()
     return ToolCallDelta(

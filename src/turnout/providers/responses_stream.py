@@ -49,6 +49,7 @@ class ResponsesStreamDecoder(StreamDecoder):
     def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self._items: set[int] = set()
+        self._closed: set[int] = set()  # items that are finished
         self._calls: dict[int, int] = {}  # an item's index: the call's number
         self._thought: dict[int, int] = {}  # an item's index: the length of its thought
         self._in_pieces: set[int] = set()  # items of which pieces came
@@ -96,12 +97,12 @@ class ResponsesStreamDecoder(StreamDecoder):
             return self._fail(interrupted("the stream ended before the response was finished"))
         if finish == "stop" and not self._items and not output_of(response):
             return self._fail(bad_answer("the stream ended without any output"))
-        # Some servers send their items only at the end.
+        # Some servers send their items, or what is in them, only at the end.
         late = [
             delta
             for index, item in enumerate(response.get("output") or ())
-            if index not in self._items
-            for delta in (*self._added(index, item), *self._finished(index, item))
+            if index not in self._closed
+            for delta in self._finished(index, item)
         ]
         finish = finish_of(response, calls=bool(self._calls))
         self._done = True
@@ -157,6 +158,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         return [Delta(tool_calls=(call,))]
 
     def _finished(self, index: int, item: Payload) -> list[Delta]:
+        self._closed.add(index)
         found = [] if index in self._items else self._added(index, item)
         kind, unread = item.get("type"), index not in self._in_pieces
         if kind == "message" and unread:

@@ -90,9 +90,10 @@ def chunk_body(chunk: Chunk, decision: Decision, model: str, created: int) -> di
     raw.setdefault("created", created)
     raw["model"] = chunk.model or model
     if "choices" not in raw:
+        deltas = chunk.deltas if len(chunk.deltas) == 1 else _joined(chunk.deltas)
         raw["choices"] = [
             {"index": d.choice, "delta": _piece(d), "finish_reason": d.finish_reason}
-            for d in chunk.deltas
+            for d in deltas
         ]
         if chunk.usage:
             raw["usage"] = usage_body(chunk.usage)

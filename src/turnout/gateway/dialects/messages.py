@@ -4,12 +4,12 @@ Invariant: an answer that came as a message passes unchanged, except for its mod
 Source: platform.claude.com/docs/en/api/messages. This module does not know connections.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from turnout.core import Body, Chunk, Delta, Dialect, ToolCallDelta
+from turnout.core import Chunk, Delta, Dialect, ToolCallDelta
 from turnout.gateway.dialects.messages_read import chat_body
 from turnout.gateway.dialects.messages_stream import MessagesWriter
 from turnout.gateway.dialects.messages_words import (
@@ -47,7 +47,7 @@ class Messages:
             called=any(delta.tool_calls for delta in deltas),
             stop=stop_in(chunk.raw, about.inbound.native),
         )
-        content = _content(deltas, about.inbound.native)
+        content = _content(deltas, about)
         return orjson.dumps(message_body(about, chunk, content, end))
 
     def writer(self, about: About) -> MessagesWriter:
@@ -59,8 +59,8 @@ class Messages:
         return orjson.dumps({**error_body(problem), "request_id": request_id})
 
 
-def _content(deltas: Sequence[Delta], native: Body | None) -> list[dict[str, Any]]:
-    names, with_thoughts = full_names(native), shows_thoughts(native)
+def _content(deltas: Sequence[Delta], about: About) -> list[dict[str, Any]]:
+    with_thoughts = shows_thoughts(about.inbound.native)
     blocks: list[dict[str, Any]] = []
     for delta in deltas:
         if (delta.reasoning or delta.signature) and with_thoughts:
@@ -70,14 +70,14 @@ def _content(deltas: Sequence[Delta], native: Body | None) -> list[dict[str, Any
             blocks[-1]["text"] += delta.text
         elif delta.text:
             blocks.append({"type": "text", "text": delta.text})
-        blocks += [_tool_use(call, names) for call in delta.tool_calls]
+        blocks += [_tool_use(call, about) for call in delta.tool_calls]
     return blocks
 
 
-def _tool_use(call: ToolCallDelta, names: Mapping[str, str]) -> dict[str, Any]:
+def _tool_use(call: ToolCallDelta, about: About) -> dict[str, Any]:
     return {
         "type": "tool_use",
-        "id": call.id,
-        "name": names.get(call.name or "", call.name),
+        "id": about.call_id(call),
+        "name": full_names(about.inbound.native).get(call.name or "", call.name),
         "input": tool_input(call.arguments),
     }

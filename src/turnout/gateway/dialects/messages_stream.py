@@ -130,7 +130,12 @@ class MessagesWriter:
 
     def _tool_use(self, call: ToolCallDelta) -> list[bytes]:
         name = self._names.get(call.name or "", call.name)
-        head: dict[str, Any] = {"type": "tool_use", "id": call.id, "name": name, "input": {}}
+        head: dict[str, Any] = {
+            "type": "tool_use",
+            "id": self._about.call_id(call),
+            "name": name,
+            "input": {},
+        }
         events = self._in_block("tool_use", call.index, head)
         if call.arguments:
             piece = {"type": "input_json_delta", "partial_json": call.arguments}

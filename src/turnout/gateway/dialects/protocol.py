@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from turnout.core import Body, Chunk, Decision, Dialect, Usage
+from turnout.core import Body, Chunk, Decision, Dialect, ToolCallDelta, Usage
 from turnout.gateway.problem import Problem
 
 
@@ -41,6 +41,10 @@ class About(Struct, frozen=True, kw_only=True):
         """An id made from the decision's; ``place`` makes the ids of items distinct."""
         core = self.decision.id.removeprefix("d_")
         return f"{prefix}_{core}" if place is None else f"{prefix}_{core}{place:02d}"
+
+    def call_id(self, call: ToolCallDelta) -> str:
+        """A call's id; one made from the decision's if the provider gave none."""
+        return call.id or self.ident("call", call.index)
 
 
 class StreamWriter(Protocol):

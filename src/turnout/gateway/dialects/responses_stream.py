@@ -238,8 +238,8 @@ class ResponsesWriter:
         opened = self._items.get(("call", call.index))
         if opened is None:
             place = len(self._items)
-            tool, call_id = self._tools.get(call.name or ""), call.id or f"call_{place}"
-            item = items.call_item(self._about, place, tool, call_id, call.name or "")
+            tool, ident = self._tools.get(call.name or ""), self._about.call_id(call)
+            item = items.call_item(self._about, place, tool, ident, call.name or "")
             opened = self._items["call", call.index] = _Open(place=place, item=item)
             events = [*self._grown(), self._added(opened)]
         opened.text = (opened.text or "") + call.arguments
@@ -309,9 +309,10 @@ class ResponsesWriter:
         ]
 
     def _done_call(self, opened: _Open, status: str) -> list[bytes]:
-        item, text = opened.item, opened.text or ""
+        # The arguments of a call without any are an object, too.
+        item, text = opened.item, opened.text or "{}"
         if item["type"] == "custom_tool_call":
-            item["input"], item["status"] = input_of(text), status
+            item["input"], item["status"] = input_of(opened.text or ""), status
             kind = "response.custom_tool_call_input"
             return [
                 self._piece(f"{kind}.delta", opened, delta=item["input"]),
