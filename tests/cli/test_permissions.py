@@ -56,8 +56,8 @@ LEDGER = "data/turnout/ledger.db"
         (LEDGER, 0o400, "serve", "check the permissions of the file and its folder"),
         (LEDGER, 0o000, "serve", "check the permissions of the file and its folder"),
         (LEDGER, 0o000, "ledger list", "check the permissions of the file and its folder"),
-        ("data/turnout", 0o000, "serve", "ledger.db: cannot be used (Permission denied); check"),
-        ("data/turnout", 0o000, "savings", "ledger.db: cannot be used (Permission denied); check"),
+        ("data/turnout", 0o000, "serve", "ledger.db cannot be opened (Permission denied); check"),
+        ("data/turnout", 0o000, "savings", "ledger.db cannot be opened (Permission denied); check"),
     ],
 )
 def test_what_may_not_be_used_is_named(

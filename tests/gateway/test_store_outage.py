@@ -7,7 +7,9 @@ import pytest
 
 from tests.gateway.world import Answer, World, chat, world
 from tests.ledger.conftest import running_postgres
+from tests.runtime.world import config
 from tests.waiting import soon
+from turnout import Router
 from turnout.gateway.access import Access
 from turnout.ledger import latest_requests, store_at, verify
 from turnout.ledger.sqlite import SqliteStore
@@ -56,6 +58,28 @@ def test_postgres_dies_and_comes_back() -> None:
         assert [line.state for line in latest_requests(store)] == ["settled"] * calls
         assert store.fetch("SELECT count(*) FROM holds") == [(0,)]
         store.close()
+
+
+def test_a_folder_that_cannot_be_reached_for_a_while_ends_no_watch(tmp_path: Path) -> None:
+    """A key that is revoked afterwards, by another process, is out within a second."""
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("there")
+    place = str(link / "ledger.db")
+    with world(access=Access(admin=ADMIN["x-api-key"]), ledger=place) as w:
+        made = w.post("/v1/keys", {"name": "test"}, ADMIN).json()
+        assert _ask(w, made["key"]).status == 200
+        link.unlink()
+        link.symlink_to("link")  # as a share that is gone: what is there cannot be known
+        assert soon(lambda: w.get("/readyz").status == 503)
+        assert soon(lambda: _ask(w, "tnk_unknown").status == 503)
+        link.unlink()
+        link.symlink_to("there")
+        assert soon(lambda: _ask(w, made["key"]).status == 200)
+        assert soon(lambda: _ask(w, "tnk_unknown").status == 401)
+        with Router.from_config(config(w.upstream, ledger=place), environ={}) as other:
+            other.accounts.revoke(made["id"])
+        assert soon(lambda: _ask(w, made["key"]).status == 401, 3)
 
 
 def test_a_ledger_that_cannot_be_written_is_not_ready(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.ledger.money import CATALOG, ReportedRequest, report_request, traffic
 from turnout.core import ConfigError, InvalidRequest, LedgerError
 from turnout.ledger import Ledger, latest_requests, request_details, verify
 from turnout.ledger.sqlite import SqliteStore
+from turnout.ledger.store import StoreFailure
 from turnout.ledger.writer import RECOVERY_PAUSE_S
 
 
@@ -100,6 +101,30 @@ async def test_a_file_that_is_lost_while_it_is_written(tmp_path: Path) -> None:
         await report_request(ledger, third)
     settled = [line.id for line in latest_requests(_store(path)) if line.state == "settled"]
     assert sorted(settled) == [first.decision.id, third.decision.id]
+
+
+async def test_a_folder_that_cannot_be_reached_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upkeep that reads there meanwhile fails, and the next request is written."""
+    monkeypatch.setattr("turnout.ledger.writer.SWEEP_S", 0.01)
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("there")
+    first, second = traffic(2, 1)
+    with Ledger(_store(link / "l.db"), catalog=CATALOG) as ledger:
+        await report_request(ledger, first)
+        link.unlink()
+        link.symlink_to("link")  # as a share that is gone: what is there cannot be known
+        with pytest.raises(StoreFailure, match="cannot be used now"):
+            ledger.store.fetch("SELECT 1")
+        await asyncio.sleep(0.2)
+        link.unlink()
+        link.symlink_to("there")
+        await asyncio.sleep(2 * RECOVERY_PAUSE_S)
+        await asyncio.wait_for(report_request(ledger, second), 10)
+    assert verify(_store(link / "l.db")) == []
+    assert len(latest_requests(_store(link / "l.db"))) == 2
 
 
 async def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class Watch:
         while True:
             try:
                 await self.refresh()
-            except RouterError as error:
+            except Exception as error:  # noqa: BLE001 -- ended, it would go on letting in revoked keys
                 if not failing:
                     _LOG.warning("keys cannot be read", extra={"fields": {"problem": str(error)}})
                 failing = True

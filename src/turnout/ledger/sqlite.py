@@ -34,8 +34,6 @@ _STEPS_PER_CHECK = 10_000
 # looked through for each row, so that more would cost more than they save.
 _CACHED_STATEMENTS = 256
 
-_TRANSIENT = (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
-
 
 class SqliteStore:
     """A ledger in a file.
@@ -102,11 +100,11 @@ class SqliteStore:
 
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As Store.fetch; a query is stopped after 30 s, for it keeps the log from shrinking."""
-        if not self._vfs and not is_there(self.path):
-            raise NoLedgerYet(self.where)
-        if self.path.is_dir():
-            raise ConfigError(f"{self.where} is a folder; name a file")
         with _explaining_errors(self.where):
+            if not self._vfs and not is_there(self.path):
+                raise NoLedgerYet(self.where)
+            if self.path.is_dir():
+                raise ConfigError(f"{self.where} is a folder; name a file")
             connection = self._connection if self._vfs else None
             if connection is not None:
                 return list(connection.execute(sql, row))
@@ -178,10 +176,8 @@ class SqliteStore:
         try:
             if self._wal.stat().st_size > MOST_WAL_BYTES:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except FileNotFoundError:
-            return
-        except apsw.BusyError:
-            return  # a reader is still at it; the next commit tries again
+        except (OSError, apsw.BusyError):
+            return  # there is none, or a reader is still at it; the next commit tries again
         except apsw.Error as error:
             self.close()
             raise StoreFailure(f"{self.where} cannot be written ({_message_of(error)})") from error
@@ -285,7 +281,12 @@ def _explaining_errors(where: str) -> Iterator[None]:
             f"{where} is damaged or not a ledger ({_message_of(error)}); keep it, restore a "
             "backup or name another file"
         ) from error
-    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+    except (
+        apsw.CantOpenError,
+        apsw.ReadOnlyError,
+        apsw.PermissionsError,
+        PermissionError,
+    ) as error:
         raise ConfigError(
             f"{where} cannot be opened ({_message_of(error)}); check the permissions of the file "
             "and its folder, or name another file"
@@ -297,9 +298,9 @@ def _explaining_errors(where: str) -> Iterator[None]:
         ) from error
     except apsw.InterruptError as error:
         raise StoreFailure(f"{where}: the query took more than {READ_LIMIT_S:g} s") from error
-    except _TRANSIENT as error:
+    except (apsw.Error, OSError) as error:
         raise StoreFailure(f"{where} cannot be used now ({_message_of(error)})") from error
 
 
 def _message_of(error: BaseException) -> str:
-    return str(error).strip() or type(error).__name__
+    return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
