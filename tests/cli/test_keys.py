@@ -90,6 +90,20 @@ def test_a_budget_says_under_which_name_it_is_kept(
     assert run(capfd, "budgets", "list", *settings).out.count("model fast: $5") == 1
 
 
+def test_a_budget_whose_model_is_gone_says_so(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Nothing counts there any more."""
+    settings = ("--config", _settings(tmp_path))
+    run(capfd, "budgets", "set", "model", "day", "--name", "fast", "--usd", "5", *settings)
+    assert "no such model" not in run(capfd, "budgets", "list", *settings).out
+    path = Path(settings[1])
+    path.write_text(path.read_text().replace("fast", "quick"))
+    said = run(capfd, "budgets", "list", *settings).out
+    assert "model fast: $5" in said
+    assert said.endswith("; no such model is configured\n")
+
+
 def test_a_new_key_is_all_that_standard_output_has(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from tests.providers.test_tls import certificate
 from tests.runtime.world import config
 from tests.waiting import soon, soon_here
 from turnout import Router
-from turnout.core import BudgetExceeded, ConfigError, RouterError
+from turnout.core import Budget, BudgetExceeded, ConfigError, RouterError
 from turnout.core.caller import key_hash
 from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway
@@ -102,6 +102,61 @@ async def test_budgets_and_models_of_keys_are_those_of_the_file_as_it_is(tmp_pat
         assert caller is not None
         assert caller.models == frozenset()
         await asyncio.sleep(0.05)
+        await gateway.engine.aclose()
+
+
+async def test_a_budget_that_loses_its_model_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By a reload that renames the model, and at each later start."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, ledger=str(tmp_path / "ledger.db"))
+        gateway = Gateway(Router.from_config(settings, environ={}))
+        gateway.prepare()
+        for model in ("fast", "coder", None):
+            budget = Budget(per="model", name=model, window="day", unit="usd", limit=10**12)
+            gateway.engine.accounts.set_budget(budget)
+        settings["models"]["programmer"] = settings["models"].pop("coder")
+        settings["intents"]["code"] = "programmer"
+        with caplog.at_level(logging.WARNING, "turnout.gateway"):
+            for _ in range(2):
+                assert await Reloader(gateway, lambda: Router.from_config(settings)).reload()
+        named = [vars(r)["fields"] for r in caplog.records if "not configured" in r.message]
+        assert named == [{"budgets": ["model:coder:day:usd"]}] * 2
+        caplog.clear()
+        gateway.prepare()
+        assert caplog.text.count("not configured") == 1
+        await gateway.engine.aclose()
+
+
+async def test_half_of_a_file_is_not_taken(tmp_path: Path) -> None:
+    """What is written on while it is read is read again, though its first half makes sense."""
+    path = tmp_path / "turnout.yaml"
+    with FaultyUpstream() as upstream:
+        text = yaml.safe_dump(config(upstream, ledger=str(tmp_path / "ledger.db")))
+        limit = yaml.safe_dump({"budgets": [{"per": "all", "window": "day", "usd": 5}]})
+        path.write_text(text + limit)
+        gateway = Gateway(Router.from_file(path))
+        seen: list[str] = []
+
+        def build() -> Router:
+            seen.append(path.read_text())
+            router = Router.from_file(path)
+            with path.open("a") as file:
+                file.write(limit if len(seen) == 1 else "")
+            return router
+
+        reloader = Reloader(gateway, build, [path], linger_s=0)
+        path.write_text(text)
+        first = gateway.engine
+        assert not await reloader.reload()
+        assert gateway.engine is first
+        assert gateway.engine.accounts.budgets
+        watching = asyncio.create_task(reloader.run())
+        assert await soon_here(lambda: gateway.engine is not first)
+        watching.cancel()
+        assert seen == [text, text + limit]
+        assert gateway.engine.accounts.budgets
         await gateway.engine.aclose()
 
 

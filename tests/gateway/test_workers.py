@@ -21,7 +21,7 @@ from tests.gateway.world import chat
 from tests.runtime.world import PATIENT, config
 from tests.waiting import soon
 from turnout.core.stop_process import stop_process
-from turnout.gateway.metrics import _reserve_space
+from turnout.gateway.metrics import _clear_dead_workers, _reserve_space
 from turnout.ledger import store_at
 from turnout.testing import FaultyUpstream, Served, serving
 from turnout.testing.serving import _wait_for_port
@@ -251,6 +251,22 @@ def test_metrics_need_no_space_that_a_full_disk_could_lack(tmp_path: Path) -> No
         left = {file.name.split("_")[0]: file.stat() for file in folder.glob(f"*_{dead}.db")}
         assert left.keys() == {"counter", "gauge", "histogram"}
         assert all(file.st_size < 64 * 1024 for file in left.values())
+
+
+def test_the_number_of_a_dead_worker_may_be_that_of_another_users_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may not be signalled: what the dead one had under way is dropped all the same."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    _reserve_space()
+    monkeypatch.setattr("os.kill", refused)
+    _clear_dead_workers()
+    assert not list(tmp_path.glob("gauge_live*"))
+    assert {file.stat().st_size for file in tmp_path.glob("counter*")} == {8}
 
 
 def test_a_starting_worker_shows_others_no_half_made_file(

@@ -185,13 +185,15 @@ def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> No
             r.accounts.refresh()
         standings = r.accounts.standings()
         unused = {b.id for b in r.accounts.budgets} - {s.budget.id for s in standings}
+        lost = set(r.accounts.unused_budgets)
     if json:
         print_json([standing.as_dict() for standing in standings])
         return
     if not standings and not unused:
         err.print("no budgets; set one with: turnout budgets set, or in turnout.yaml", style="dim")
     for standing in standings:
-        out.print(standing.line())
+        note = "; no such model is configured" if standing.budget.id in lost else ""
+        out.print(standing.line() + note)
     for id_ in sorted(unused):
         out.print(f"{id_}: not used yet")
 

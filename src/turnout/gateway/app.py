@@ -117,6 +117,7 @@ class Gateway:
         self.engine.prepare_first()
         with suppress(LedgerError):  # logged, and tried again, by ``watch_accounts``
             self.engine.accounts.open()
+        log.unused_budgets(self.engine.accounts.unused_budgets)
 
     def replace_engine(self, engine: Engine) -> Engine:
         """Serve new requests by ``engine``. Returns the one that served until now."""
@@ -129,6 +130,7 @@ class Gateway:
         engine.on_cooldown(self._on_cooldown)
         self._listen_to(engine)
         self.access.origins = Origins(engine.parts.config.serve.origins)
+        log.unused_budgets(engine.accounts.unused_budgets)
         return old
 
     def _listen_to(self, engine: Engine) -> None:

@@ -13,13 +13,14 @@ from turnout.gateway.exchange import Headers
 # does not include Authorization, which has to be named.
 _EXPOSED = b"*"
 _ALLOWED_HEADERS = b"authorization, *"
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Origins:
     """The allowed origins; false if there are none."""
 
     def __init__(self, origins: Iterable[str] = ()) -> None:
-        self._allowed = frozenset(origin.rstrip("/").lower().encode() for origin in origins)
+        self._allowed = frozenset(map(_as_sent, origins))
 
     def __bool__(self) -> bool:
         return bool(self._allowed)
@@ -44,7 +45,13 @@ class Origins:
         if not is_preflight or not self.allows(headers):
             return None
         return [
-            (b"access-control-allow-methods", b"GET, POST, DELETE"),
+            (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
             (b"access-control-allow-headers", _ALLOWED_HEADERS),
             (b"access-control-max-age", b"600"),
         ]
+
+
+def _as_sent(origin: str) -> bytes:
+    """An origin as browsers send it: in lower case, without the usual port of its scheme."""
+    scheme, _, host = origin.rstrip("/").lower().partition("://")
+    return f"{scheme}://{host.removesuffix(_USUAL_PORTS.get(scheme, ''))}".encode()

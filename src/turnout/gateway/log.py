@@ -104,6 +104,16 @@ def over_budget(request_id: str, full: Sequence[Standing]) -> None:
     _ACCESS_LOG.info("refused", extra={"fields": {"request": request_id, "budgets": budgets}})
 
 
+def unused_budgets(budgets: Sequence[str]) -> None:
+    """Logs budgets whose model is not configured, if there are any."""
+    if budgets:
+        _LOG.warning(
+            "budgets are for models that are not configured, so that nothing counts there; "
+            "set others, or remove these",
+            extra={"fields": {"budgets": list(budgets)}},
+        )
+
+
 class Outage:
     """Logs that the ledger cannot be used, but not for each request that fails by it."""
 

@@ -248,7 +248,7 @@ def _clear_dead_workers() -> None:
     for file in Path(os.environ[_FOLDER]).glob("*_*.db"):
         try:
             os.kill(int(file.stem.rpartition("_")[2]), 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # the number may be another user's by now
             if file.name.startswith("gauge_live"):
                 file.unlink(missing_ok=True)
             else:

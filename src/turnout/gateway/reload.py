@@ -69,8 +69,7 @@ class Reloader:
             await asyncio.sleep(_INTERVAL_S)
             found = stamps_of(self._paths)
             self._report_missing_files(set(self._paths) - found.keys())
-            # A missing file counts as unchanged.
-            if not found.items() <= self._last_stamps.items():
+            if self._has_changed(found):
                 await self.reload()
 
     async def reload(self) -> bool:
@@ -79,6 +78,10 @@ class Reloader:
             self._last_stamps = {**self._last_stamps, **stamps_of(self._paths)}
             try:
                 engine = await asyncio.to_thread(self._build)
+                if self._has_changed(stamps_of(self._paths)):
+                    # Half of a file may make sense: what is being written is read again.
+                    await engine.retire(recording=False)
+                    return False
                 shared = await self._prepare(engine)
             except RouterError as error:
                 self._log_refusal(str(error))
@@ -92,6 +95,10 @@ class Reloader:
             _LOG.info(RELOADED)
             self._start_task(self._retire(old, recording=shared))
             return True
+
+    def _has_changed(self, found: Stamps) -> bool:
+        """Whether a file is another one than was read last; a missing one counts as unchanged."""
+        return not found.items() <= self._last_stamps.items()
 
     def reload_soon(self) -> None:
         """As ``reload``, for callers that cannot wait for it."""

@@ -49,6 +49,12 @@ class Accounts:
         """All budgets, configured and stored."""
         return () if self._directory is None else self._directory.budgets
 
+    @property
+    def unused_budgets(self) -> list[str]:
+        """The ids of budgets for models that are not configured."""
+        known = {None, *(d.configured_name for d in self._catalog.deployments.values())}
+        return [b.id for b in self.budgets if b.per == "model" and b.name not in known]
+
     def caller(self, digest: bytes) -> Caller | None:
         """Whose key has this hash; does not block. Raises LedgerError if that cannot be known."""
         if self._directory is None:
