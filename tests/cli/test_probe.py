@@ -133,6 +133,25 @@ def test_added_by_probes_and_by_a_prior_it_is_predicted_evaluated_and_served(
     assert set(decision.prediction.success) == set(after.predictor.models)
 
 
+def test_probes_of_an_outcome_table_are_its_prompts_alone(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each prompt once, and none of what other models scored, cost and counted."""
+    told = {"cost_usd": 0.5, "in_tokens": 9, "passed": True, "latency_ms": 3, "source": "mine"}
+    source, target = bundle.parent / "table.jsonl", bundle.parent / "probes.jsonl"
+    rows = [{**row, **told, "model": m, "score": 1} for row in prompts(30) for m in MODELS[:2]]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    picked = run(
+        capfd, "probe", "coder", "--bundle", str(bundle), "--prompts", str(source),
+        "--out", str(target),
+    )  # fmt: skip
+    assert picked.code == 0
+    probes = [json.loads(line) for line in target.read_text().splitlines()]
+    own = {"source": "mine", "model": "coder", "score": None}
+    texts = {row["prompt"]: {**row, **own} for row in reversed(prompts(30))}
+    assert probes == list(reversed(texts.values()))
+
+
 def test_what_cannot_be_added_is_one_line(
     bundle: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -150,17 +169,21 @@ def test_what_cannot_be_added_is_one_line(
         (("new", "--prior", "0.5", "--price", "cheap"), "give IN:OUT"),
         (("new", "--prior", "0.5", "--price", "1:nan"), "give IN:OUT"),
         (("new", "--prior", "0.5", "--price", "3e-7:1"), "looks like that of one token"),
-        (("new", "--prior", "0.5", "--cost", "inf"), "give mean USD a call"),
+        (("new", "--prior", "0.5", "--cost", "1e308"), "less than or equal to 1000000000000"),
+        (("new", "--prior", "0.5", "--price", "1:1e308"), "give IN:OUT"),
         ((" ", "--prior", "0.5"), "the model's name is empty"),
     ]
     odd = {
         '{"prompt": "x", "score": 1, "model": "other"}': "a result of 'other', not of 'new'",
-        '{"prompt": "x", "score": 1, "cost_usd": -1}': "cost_usd is -1; use a number of at least 0",
+        '{"prompt": "x", "score": 1, "cost_usd": -1}': "cost_usd is -1; use a number from 0",
         '{"prompt": "x", "score": 1, "cost_usd": "$2"}': "cost_usd is '$2'; use a number",
         '{"id": "x", "score": 1}': "no prompt; keep each probe's query",
         '{"prompt": "x", "score": 2}': "score is 2; use 0 to 1",
         '{"prompt": "x"}': "no score; give score, passed, rating, judge",
     }
+    twice = tmp_path / "twice.jsonl"
+    twice.write_text("".join(f'{{"id": {i % 11}, "prompt": "x", "score": 1}}\n' for i in range(12)))
+    cases.append((("new", "--outcomes", str(twice)), "line 12: duplicate outcome of new for id 0"))
     for number, (line, words) in enumerate(odd.items()):
         file = tmp_path / f"odd{number}.jsonl"
         file.write_text(f"{line}\n" * 12)

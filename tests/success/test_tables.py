@@ -318,7 +318,11 @@ def test_tests_users_and_judges_may_have_scored(
         ({"id": "1", "prompt": "x", "model": "", "score": 1}, "line 2: a score without a model"),
         (
             {"id": "1", "prompt": "x", "model": "b", "score": 1, "cost_usd": -1},
-            "line 2: cost_usd is -1; use a number of at least 0",
+            "line 2: cost_usd is -1; use a number from 0 to 1e+12",
+        ),
+        (
+            {"id": "1", "prompt": "x", "model": "b", "score": 1, "cost_usd": 1e308},
+            "line 2: cost_usd is 1e+308; use a number from 0 to 1e+12",
         ),
         ({"id": "1", "prompt": "x", "model": "b", "score": "good"}, "line 2: score is 'good'"),
         ({"id": "1", "prompt": "x", "model": "b", "rating": 9}, "line 2: rating is 9; use 1 to 5"),
@@ -337,6 +341,15 @@ def test_a_row_that_cannot_be_used_is_named_with_the_fix(
     rows = [{"id": "1", "prompt": "x", "model": "a", "score": 0}, row]
     file.write_text("".join(json.dumps(one) + "\n" for one in rows))
     with pytest.raises(ConfigError, match=re.escape(words)):
+        read_table(file)
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_a_file_without_rows_says_so(tmp_path: Path, text: str) -> None:
+    """Not that its scores are missing."""
+    file = tmp_path / "t.jsonl"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="table t: no rows; give"):
         read_table(file)
 
 
@@ -404,7 +417,7 @@ def test_damaged_arrays_are_one_line(tmp_path: Path, left: int) -> None:
         read_table(file)
 
 
-@pytest.mark.parametrize("wrong", [-0.5, np.inf])
+@pytest.mark.parametrize("wrong", [-0.5, 1e308, np.inf])
 def test_an_impossible_cost_in_arrays_is_named(tmp_path: Path, wrong: float) -> None:
     """Row, id and model, as for a score."""
     prefix = write_table(tmp_path)
@@ -413,7 +426,7 @@ def test_an_impossible_cost_in_arrays_is_named(tmp_path: Path, wrong: float) -> 
     arrays["cost_usd"][3, 1] = wrong
     np.savez(f"{prefix}.npz", **arrays)
     with pytest.raises(
-        ConfigError, match=r"row 4 \(.*\): cost_usd of .* use a number of at least 0"
+        ConfigError, match=r"row 4 \(.*\): cost_usd of .* use a number from 0 to 1e\+12"
     ):
         read_table(prefix)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from math import inf, isnan
+from math import isnan
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,9 +19,11 @@ from turnout.core import ConfigError
 from turnout.core.money import is_per_token
 from turnout.core.nearest import did_you_mean
 from turnout.core.plural import many
+from turnout.evaluation.table_checks import MOST
 
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle, Newcomer, SuccessPredictor
+    from turnout.features.prompt import PromptText
 
 _MIN_MODELS = 2  # so few models leave something to choose between
 # What a result may count, by either of its names in an outcome table.
@@ -45,7 +47,7 @@ def probe(
         float | None, typer.Option(min=0, max=1, help="Mean quality, where there are no results.")
     ] = None,
     mean_cost_usd: Annotated[
-        float | None, typer.Option("--cost", min=0, help="Mean USD a call, where known.")
+        float | None, typer.Option("--cost", min=0, max=MOST, help="Mean USD a call, where known.")
     ] = None,
     price: Annotated[
         str | None, typer.Option(help="IN:OUT in USD per million tokens, instead of --cost.")
@@ -65,8 +67,6 @@ def probe(
 
     if not model.strip():
         raise ConfigError("the model's name is empty; give the name that its provider uses")
-    if mean_cost_usd == inf:
-        raise ConfigError("--cost inf: give mean USD a call, or leave it out where it is unknown")
     loaded = open_bundle(bundle)
     if remove:
         refuse_given(
@@ -105,14 +105,22 @@ def probe(
 
 def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path) -> None:
     from turnout.evaluation.row_files import read_jsonl
+    from turnout.evaluation.table_rows import COLUMNS, FIELDS
     from turnout.features.prompt import row_text
     from turnout.training.probe import informative_rows
 
-    rows = read_jsonl(prompts)
+    rows: dict[PromptText, dict[str, Any]] = {}
+    for row in read_jsonl(prompts):
+        rows.setdefault(row_text(row), row)  # a table has a prompt once for each model
     if not rows:
         raise ConfigError(f"{prompts}: no prompts to pick from")
-    chosen = informative_rows(bundle.predictor.predict_all([row_text(r) for r in rows]), count)
-    lines = [json_line({**rows[i], "model": model, "score": None}) for i in sorted(chosen)]
+    texts, others = list(rows), COLUMNS.difference(FIELDS)
+    chosen = [
+        rows[texts[i]] for i in sorted(informative_rows(bundle.predictor.predict_all(texts), count))
+    ]
+    # What another model scored and cost is no result of this one.
+    kept = [{name: row[name] for name in row if name not in others} for row in chosen]
+    lines = [json_line({**row, "model": model, "score": None}) for row in kept]
     write_whole(target, b"".join(lines))
     out.print(f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes")
 
@@ -122,7 +130,7 @@ def _price(text: str) -> tuple[float, float]:
         low, high = (float(part) for part in text.split(":"))
     except ValueError:
         low = high = -1.0
-    if not all(0 <= usd < inf for usd in (low, high)):
+    if not all(0 <= usd <= MOST for usd in (low, high)):
         raise ConfigError(f"--price {text!r}: give IN:OUT in USD per million tokens, as in 0.3:1.2")
     if is_per_token(low) or is_per_token(high):
         raise ConfigError(f"--price {text}: looks like that of one token; give it for a million")
@@ -246,7 +254,7 @@ def _read(path: Path, model: str) -> list[dict[str, Any]]:
     from turnout.evaluation.row_files import rows_by_line
     from turnout.evaluation.table_rows import amount_in, score_in
 
-    rows, unscored = [], 0
+    rows, unscored, seen = [], 0, set[str]()
     for number, row in rows_by_line(path):
         where = f"{path}, line {number}"
         if problem := _row_problem(row, model):
@@ -256,8 +264,15 @@ def _read(path: Path, model: str) -> list[dict[str, Any]]:
         amounts = {name: amount_in(where, name, value) for name, value in told.items()}
         if score is None:
             unscored += 1
-        else:
-            rows.append({**row, **amounts, "score": score})
+            continue
+        if (key := row.get("id")) is not None:
+            if str(key) in seen:
+                raise ConfigError(
+                    f"{where}: duplicate outcome of {model} for id {key!r}; give every prompt its "
+                    "own id and one outcome"
+                )
+            seen.add(str(key))
+        rows.append({**row, **amounts, "score": score})
     if unscored:
         err.print(f"turnout: {path}: left out {many(unscored, 'probe')} without a score")
     if len(rows) < 10:

@@ -17,6 +17,8 @@ from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import row_text
 
 CELLS = ("input_tokens", "output_tokens", "cost_usd", "latency_ms")
+# Sums of larger numbers may overflow; no call has such a count, cost in USD or time in ms.
+MOST = 1e12
 
 
 def checked_table(table: OutcomeTable) -> OutcomeTable:
@@ -43,8 +45,8 @@ def checked_table(table: OutcomeTable) -> OutcomeTable:
         )
     grids = _copied_grids(table)
     for name, grid in grids.items():
-        fix = "use a number of at least 0, or NaN where it is unknown"
-        _check_cells(table, name, grid, (grid < 0) | np.isinf(grid), fix)
+        fix = f"use a number from 0 to {MOST:g}, or NaN where it is unknown"
+        _check_cells(table, name, grid, (grid < 0) | (grid > MOST), fix)
     # A column without any known value counts as missing.
     changes: dict[str, Any] = {n: None for n, g in grids.items() if np.isnan(g).all()}
     return replace(table, notes=(*table.notes, *_empty_prompt_notes(table)), **changes)

@@ -16,7 +16,7 @@ import numpy as np
 from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
 from turnout.evaluation.outcome_table import OutcomeTable
-from turnout.evaluation.table_checks import CELLS, counted_tokens
+from turnout.evaluation.table_checks import CELLS, MOST, counted_tokens
 from turnout.features.prompt import row_text
 
 # What a prompt may say of itself; after its text and tools for evaluation only.
@@ -128,12 +128,10 @@ class _Builder:
         """The table of all that was added."""
         for cell, scores in self.compared.items():
             self.cells.setdefault("score", {}).setdefault(cell, sum(scores) / len(scores))
-        if "score" not in self.cells:
-            raise ConfigError(f"table {self.name}: no scores; fill the score column with 0..1")
         for key, where in self.without_text.items():
             if not _PROMPT_FIELDS & set(self.rows[key]):
                 raise ConfigError(f"{where}: id {key!r} has no prompt in any row; give its prompt")
-        grids: dict[str, Any] = {n: self._grid(cells) for n, cells in self.cells.items()}
+        grids: dict[str, Any] = {n: self._grid(c) for n, c in {"score": {}, **self.cells}.items()}
         for name in _SHORT_NAMES.keys() & grids.keys():
             grids[name] = counted_tokens(grids[name])
         note = f"ignored columns: {', '.join(sorted(self.extra))}"
@@ -163,10 +161,10 @@ def score_in(where: str, row: Mapping[str, Any]) -> float | None:
 
 
 def amount_in(where: str, name: str, value: Any) -> float:
-    """A count, a cost or a time as a number of at least 0; NaN is unknown. Raises ConfigError."""
+    """A count, a cost or a time as a number from 0 to MOST; NaN is unknown. Raises ConfigError."""
     number = _number(where, name, value)
-    if number < 0 or np.isinf(number):
-        raise ConfigError(f"{where}: {name} is {value!r}; use a number of at least 0")
+    if number < 0 or number > MOST:
+        raise ConfigError(f"{where}: {name} is {value!r}; use a number from 0 to {MOST:g}")
     return number
 
 
