@@ -87,7 +87,10 @@ def test_a_budget_says_under_which_name_it_is_kept(
     for name in ("acme/fast", "fast"):
         said = run(capfd, "budgets", "set", "model", "day", "--name", name, "--usd", "5", *settings)
         assert said.out == "model:fast:day:usd is set\n"
-    assert run(capfd, "budgets", "list", *settings).out.count("model fast: $5") == 1
+    listed = run(capfd, "budgets", "list", *settings).out
+    assert listed.count("model fast: $5") == 1
+    id_ = listed.split("; id ")[1].split()[0]
+    assert run(capfd, "budgets", "remove", id_, *settings).out == f"{id_} is removed\n"
 
 
 def test_a_budget_whose_model_is_gone_says_so(

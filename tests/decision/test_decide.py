@@ -394,6 +394,12 @@ def test_an_explanation_names_every_candidate() -> None:
         assert name in text
 
 
+def test_only_the_safety_rule_blocks() -> None:
+    """A prompt that is too long for every model is refused; nobody should look for a harm in it."""
+    text = decision_for(features=features(tokens=10**9)).explain()
+    assert "→ refused: no model can take this request" in text
+
+
 def test_a_decision_is_json_ready() -> None:
     """The record holds only plain values."""
     import orjson

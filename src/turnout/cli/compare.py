@@ -239,7 +239,7 @@ def _show(report: dict[str, Any]) -> None:
             (
                 x["intent"],
                 str(x["prompts"]),
-                ", ".join(f"{m} {n}" for m, n in x["models"].items()) or "blocked",
+                ", ".join(f"{m} {n}" for m, n in x["models"].items()) or "none",
                 _dollars(x["cost_usd"]),
                 _percent(x["saving"]),
             )

@@ -193,7 +193,7 @@ def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> No
         err.print("no budgets; set one with: turnout budgets set, or in turnout.yaml", style="dim")
     for standing in standings:
         note = "; no such model is configured" if standing.budget.id in lost else ""
-        out.print(standing.line() + note)
+        out.print(f"{standing.line()}; id {standing.budget.id}{note}")
     for id_ in sorted(unused):
         out.print(f"{id_}: not used yet")
 

@@ -108,17 +108,17 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     @property
     def model(self) -> str | None:
-        """The chosen model, or None when the request is blocked."""
+        """The chosen model, or None when the request is refused."""
         return self.routes[0].model if self.routes else None
 
     @property
     def deployment(self) -> str | None:
-        """The chosen deployment, or None when the request is blocked."""
+        """The chosen deployment, or None when the request is refused."""
         return self.routes[0].deployment if self.routes else None
 
     @property
     def expected_cost_pico_usd(self) -> int | None:
-        """Expected cost of the chosen route; 0 when blocked, None when the price is unknown."""
+        """Expected cost of the chosen route; 0 when refused, None when the price is unknown."""
         return self.candidate_at(self.routes[0].deployment).cost_pico_usd if self.routes else 0
 
     def candidate_at(self, deployment: str) -> Candidate:
@@ -127,7 +127,8 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     def explain(self) -> str:
         """The decision in words, a line for each candidate, for people to read."""
-        head = f"{self.intent} ({self.confidence:.2f}) → {self.model or 'blocked'}: {self.reason}"
+        chosen = self.model or ("blocked" if self.blocked else "refused")
+        head = f"{self.intent} ({self.confidence:.2f}) → {chosen}: {self.reason}"
         by = f"policy {self.policy.name}, classifier {self.prediction.classifier.name}"
         predictor = self.prediction.predictor
         if predictor is not None:
