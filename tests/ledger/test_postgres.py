@@ -11,6 +11,7 @@ import pytest
 
 from tests.waiting import soon
 from turnout.ledger import postgres
+from turnout.ledger.directory import BUMP_REVISION_SQL
 from turnout.ledger.postgres import PostgresStore
 from turnout.ledger.store import StoreFailure
 
@@ -85,6 +86,50 @@ def test_a_server_that_does_not_answer_holds_no_commit_for_long(
     store.open()
     store.commit((), lambda _: [("SELECT pg_sleep($1)", [(0,)])])
     store.close()
+
+
+@pytest.mark.apt
+def test_connections_that_the_server_ends_are_failures_of_the_store(postgres_url: str) -> None:
+    """At whatever step of a read or a commit; nothing else comes out, and all goes on."""
+    store, other = (PostgresStore(f"{postgres_url}/postgres") for _ in range(2))
+    store.open()
+    stop = threading.Event()
+
+    def end_connections() -> None:
+        while not stop.is_set():
+            with suppress(StoreFailure):
+                other.fetch(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+
+    def commit() -> None:
+        store.commit([("all:all:usd", "total")], lambda _: [(BUMP_REVISION_SQL, [(1,)])])
+
+    def reopen() -> None:
+        store.close()
+        store.open()
+
+    ending = threading.Thread(target=end_connections)
+    ending.start()
+    for _ in range(300):
+        for work in (commit, lambda: store.fetch("SELECT 1"), reopen):
+            with suppress(StoreFailure):
+                work()
+    stop.set()
+    ending.join()
+    assert soon(lambda: _works(reopen))
+    commit()
+    store.close()
+    other.close()
+
+
+def _works(work: Callable[[], object]) -> bool:
+    try:
+        work()
+    except StoreFailure:
+        return False
+    return True
 
 
 def _took_s(work: Callable[[], None]) -> float:

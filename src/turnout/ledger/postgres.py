@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from turnout.core import ConfigError
+from turnout.core import ConfigError, RouterError
 from turnout.core.extras import requiring_extra
 from turnout.ledger.balances import Account, Balance
 from turnout.ledger.rows import FIRST_BALANCE, READ_BALANCE
@@ -162,10 +162,10 @@ class PostgresStore:
             raise ConfigError(f"ledger: {self.where} refuses: {error}") from error
         except errors.UndefinedTableError as error:
             raise NoLedgerYet(self.where) from error
-        except AttributeError as error:
-            # The driver ends so if its connection was terminated between two of its steps.
-            raise StoreFailure(f"{self.where} cannot be used now (disconnected)") from error
-        except (errors.PostgresError, errors.InterfaceError, OSError, TimeoutError) as error:
+        except RouterError:
+            raise
+        except Exception as error:
+            # A driver whose connection ends between two of its steps raises almost anything.
             message = str(error) or type(error).__name__
             raise StoreFailure(f"{self.where} cannot be used now ({message})") from error
 
