@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import gzip
 import json
 import os
 import re
@@ -67,6 +68,9 @@ def test_savings_in_every_form(place: Path, tmp_path: Path) -> None:
     plot = tmp_path / "plot.png"
     text = _run("savings", "--since", "7d", "--plot", plot, "--ledger", place)
     assert "30 requests cost" in text
+    said_as = f"{float(rows[-1]['saved_share']):.1%}"
+    assert f" {said_as} │" in text
+    assert f"; {said_as} less than" in text
     assert re.search(r"\$0\.0\d+ so far, \$\d+\.\d+ expected", text)
     assert plot.read_bytes().startswith(b"\x89PNG")
     said = _run("savings", "--plot", tmp_path / "plot.xyz", "--ledger", place, code=2)
@@ -80,6 +84,9 @@ def test_export_to_lines_and_parquet(place: Path, tmp_path: Path) -> None:
     _run("ledger", "export", tmp_path / "out.jsonl", "--ledger", place)
     _run("ledger", "export", tmp_path / "out.parquet", "--ledger", place)
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    _run("ledger", "export", tmp_path / "out.jsonl.gz", "--ledger", place)
+    packed = gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes())
+    assert packed == (tmp_path / "out.jsonl").read_bytes()
     table = pq.read_table(tmp_path / "out.parquet").to_pylist()
     assert len(lines) == 30
     assert [row["cost_pico_usd"] for row in table] == [row["cost_pico_usd"] for row in lines]

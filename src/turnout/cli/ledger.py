@@ -96,7 +96,8 @@ def export(
 def _format_of(target: Path) -> Format:
     if target.suffix == ".parquet":
         return "parquet"
-    if str(target) == "-" or target.suffix in {".jsonl", ".ndjson", ".json"}:
+    written = target.with_suffix("") if target.suffix == ".gz" else target
+    if str(target) == "-" or written.suffix in {".jsonl", ".ndjson", ".json"}:
         return "jsonl"
     raise ConfigError(f"{target}: name it .jsonl or .parquet, or say which with --format")
 

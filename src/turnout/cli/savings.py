@@ -74,7 +74,7 @@ def _row(group: Group, key: str | None = None) -> tuple[str, ...]:
         _cost(strongest),
         _cost(group.cheapest),
         _cost(group.best_single),
-        "" if saved is None else f"{-100 * saved:+.1f}%",
+        "" if saved is None else f"{saved:.1%}",
         _quality(group),
     )
 
