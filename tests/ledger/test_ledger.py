@@ -259,6 +259,26 @@ async def test_feedback_is_kept_beside_its_request(make_store: MakeStore) -> Non
     assert (said["metric"], said["value_micro"]) == ("thumbs", 1_000_000)
 
 
+async def test_opinions_of_one_millisecond_are_all_kept(make_store: MakeStore) -> None:
+    """In one batch and in the next; the sums count what is there."""
+    reported = next(traffic(1, 1))
+    opinions = [("thumbs", 1.0), ("thumbs", 0.0), ("thumbs", 1.0), ("stars", 4.0)]
+    with Ledger(make_store(), catalog=CATALOG, now_ms=lambda: 1_800_000_000_000) as ledger:
+        await report_request(ledger, reported)
+        for _ in range(2):
+            given = [ledger.feedback(reported.decision.id, *opinion) for opinion in opinions]
+            await asyncio.gather(*given)
+    store = make_store()
+    assert store.fetch("SELECT metric, count(*) FROM feedback GROUP BY metric ORDER BY 1") == [
+        ("stars", 2),
+        ("thumbs", 6),
+    ]
+    assert store.fetch("SELECT metric, number FROM opinions ORDER BY 1") == [
+        ("stars", 2),
+        ("thumbs", 6),
+    ]
+
+
 async def test_one_id_is_one_request(make_store: MakeStore) -> None:
     """The same id twice is refused, and the other requests of its batch are not."""
     first, second = traffic(2, 1)

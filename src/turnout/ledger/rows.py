@@ -53,7 +53,12 @@ NON_TEXT_COST = _insert("beside_text", 3)
 SETTLEMENT = _insert("settlements", 8)
 EVENT = _insert("events", 5, "ON CONFLICT DO NOTHING")
 FREE = "DELETE FROM holds WHERE id = $1"
-FEEDBACK = _insert("feedback", 5, "ON CONFLICT DO NOTHING")
+# Several opinions of one millisecond are told apart by the next ones.
+FEEDBACK = (
+    "INSERT INTO feedback SELECT $1, CASE WHEN latest >= $2 THEN latest + 1 ELSE $2 END, "
+    "$3, $4, $5 FROM (SELECT coalesce(max(at_ms), 0) AS latest FROM feedback "
+    "WHERE id = $1 AND metric = $3 AND source = $4) AS known"
+)
 HOUR = _upsert_sum("hourly", ("hour", "intent", "model"), HOURLY)
 TWIN = _upsert_sum("twins", ("hour", "intent", "model", "twin"), TWINS)
 OPINION = (
