@@ -19,7 +19,7 @@ from tests.providers.test_tls import certificate
 from tests.runtime.world import config
 from tests.waiting import soon, soon_here
 from turnout import Router
-from turnout.core import Budget, BudgetExceeded, ConfigError, RouterError
+from turnout.core import Budget, BudgetExceeded, ConfigError, NoEligibleDeployment, RouterError
 from turnout.core.caller import key_hash
 from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway
@@ -101,6 +101,28 @@ async def test_budgets_and_models_of_keys_are_those_of_the_file_as_it_is(tmp_pat
         caller = gateway.engine.accounts.caller(key_hash(secret))
         assert caller is not None
         assert caller.models == frozenset()
+        await asyncio.sleep(0.05)
+        await gateway.engine.aclose()
+
+
+async def test_calls_that_began_before_a_reload_keep_their_places() -> None:
+    """A model that may have one call at a time gets no second one by a reload."""
+    async with FaultyUpstream(scripts={"acme/coder": "f-slow300ms"}) as upstream:
+        settings = config(
+            upstream, ledger="off", health={"max_in_flight": 1}, fallbacks={"coder": []}
+        )
+        gateway = Gateway(Router.from_config(settings, environ={}))
+        reloader = Reloader(gateway, lambda: Router.from_config(settings, environ={}), linger_s=0)
+        old = gateway.engine
+        under_way = asyncio.create_task(old.achat("Hello", model="coder"))
+        assert await soon_here(lambda: len(upstream.requests) == 1)
+        with old.cohort:
+            assert await reloader.reload()
+            with pytest.raises(NoEligibleDeployment, match="at its limit of 1 calls"):
+                await gateway.engine.achat("Hello", model="coder")
+            await under_way
+        await gateway.engine.achat("Hello", model="coder")
+        assert len(upstream.requests) == 2
         await asyncio.sleep(0.05)
         await gateway.engine.aclose()
 

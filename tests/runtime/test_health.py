@@ -308,7 +308,7 @@ def test_a_rate_limit_of_an_hour_is_kept_to_as_well() -> None:
 
 
 def test_a_successor_keeps_cooldowns_that_no_configuration_repairs() -> None:
-    """A rate limit and slow start stay, a refused key is tried again, nothing is under way."""
+    """A rate limit, slow start and what is under way stay, a refused key is tried again."""
     clock = Clock()
     watched, next_ = make_health(clock, failures=1), make_health(clock, failures=1)
     watched.call_began("a")
@@ -317,6 +317,8 @@ def test_a_successor_keeps_cooldowns_that_no_configuration_repairs() -> None:
     next_.take_over(watched)
     assert set(next_.unavailable()) == {"a"}
     assert next_.cooling() == {"a": True, "b": False}
+    assert next_.outstanding(["a"]) == {"a": 1}
+    watched.call_ended(outcome("a", "timeout", blame="client"))
     assert next_.outstanding(["a"]) == {"a": 0}
     clock.now += 30
     next_.call_began("a")

@@ -9,7 +9,7 @@ This module does not know requests or policies; its clock is an argument.
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic, time
 
@@ -139,7 +139,8 @@ class Health:
             if name in old.latencies.latest:
                 self.latencies.latest[name] = old.latencies.latest[name]
             if state.why not in REPAIRABLE:
-                self._states[name] = replace(state, in_flight=0, choices=deque())
+                # The same one, since calls that the old one has under way count as well.
+                self._states[name] = state
         self._all_open = False
 
     def states(self) -> "Iterator[tuple[Deployment, _State]]":
