@@ -11,7 +11,7 @@ import pytest
 from tests.runtime.world import CODE, UNSAFE, config, replied, router
 from tests.waiting import soon
 from turnout import InvalidRequest, Router
-from turnout.core import ConfigError, LedgerError
+from turnout.core import ConfigError, LedgerError, Request
 from turnout.ledger import (
     Line,
     Store,
@@ -119,6 +119,21 @@ def test_a_label_is_paid_for_even_when_the_request_fails(tmp_path: Path) -> None
     assert (line.state, len(upstream.invoice)) == ("released", 1)
     (call,) = request_details(_read(tmp_path), line.id)["calls"]
     assert (call["role"], call["input"]) == ("classifier", upstream.invoice[0].prompt_tokens)
+    assert verify(_read(tmp_path)) == []
+
+
+def test_what_cannot_be_recorded_holds_nothing(tmp_path: Path) -> None:
+    """A label was asked, then a name that is no text stops the record: its cost is kept alone."""
+    asking = {"classifier": {"kind": "llm", "model": "fast", "deadline_s": 2}}
+    body = {"messages": [{"role": "user", "content": CODE}]}
+    environ = {"XDG_DATA_HOME": str(tmp_path)}
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream, **asking), environ=environ) as r:
+            with pytest.raises(TypeError, match="surrogates"):
+                r.chat(Request(id="r_1", body=body, session="half an emoji: \ud83d"))
+            assert _read(tmp_path).fetch("SELECT count(*) FROM holds") == [(0,)]
+    (line,) = latest_requests(_read(tmp_path))
+    assert (line.state, len(upstream.invoice)) == ("released", 1)
     assert verify(_read(tmp_path)) == []
 
 

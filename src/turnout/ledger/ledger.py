@@ -164,6 +164,7 @@ class Ledger(Recorder):
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> Coroutine[Any, Any, None]:
         """Record a decision, and the hold on the most that an attempt of it can cost."""
+        record = pack(request, decision)
         carried_out = bool(decision.routes or decision.blocked)
         entry = self._begin(request, decision.id, bounds, requests=int(carried_out))
         entry.decision = decision
@@ -175,7 +176,7 @@ class Ledger(Recorder):
             blocked=decision.blocked is not None,
             tenant=request.tenant,
             session=request.session,
-            record=pack(request, decision),
+            record=record,
         )
         return self._write_hold(entry, change)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import structs
 
-from turnout.core import Decision, Outcome, Request, RouterError, Snapshot
+from turnout.core import Decision, Outcome, Request, Snapshot
 from turnout.core.cooldown import Cooldown
 from turnout.decision import decide, decision_id
 from turnout.ledger import Recorder
@@ -31,7 +31,7 @@ from turnout.runtime.receipt import Receipt, receipt
 from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.walk import Walk
 
-_UNDECIDED = (RouterError, asyncio.CancelledError)
+_UNDECIDED = (Exception, asyncio.CancelledError)
 
 
 class Engine:
