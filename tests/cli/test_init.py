@@ -197,6 +197,7 @@ def test_a_file_that_is_there_is_kept(
     """Unless ``--force`` says otherwise; ``--print`` writes none."""
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     printed = run(capfd, "init", "--print")
+    assert "found openai: OPENAI_API_KEY\n" in printed.err
     assert not Path("turnout.yaml").exists()
     Path("turnout.yaml").write_text("mine")
     ran = run(capfd, "init")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,12 +18,15 @@ from turnout.cli.providers_here import (
     providers_with_keys,
     with_models,
 )
-from turnout.cli.show import out, print_json
+from turnout.cli.show import err, out, print_json
 from turnout.config import load_text
 from turnout.config.load import recipe
 from turnout.config.yaml_text import parse_yaml
 from turnout.core import ConfigError
 from turnout.providers.weights import bundled
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _RECIPE = """\
 # Written by turnout init, which found no provider's key: the embedded model stands in for all of
@@ -80,8 +83,9 @@ def init(
         print_json(_record(first, None if print_only else target))
     elif print_only:
         typer.echo(first.text, nl=False)
+        _show(first, err)
     else:
-        _show(first)
+        _show(first, out)
         out.print(f"wrote {target}; next: {_next(first)}")
 
 
@@ -112,13 +116,15 @@ def _first_config(environ: Mapping[str, str], *, ask: bool, local: bool | None) 
     return _FirstConfig(text=settings_text(roles), found=found, roles=roles)
 
 
-def _show(first: _FirstConfig) -> None:
+def _show(first: _FirstConfig, console: "Console") -> None:
     for candidate in first.found:
-        out.print(f"found {candidate.name}: {_provider_line(candidate)}")
+        console.print(f"found {candidate.name}: {_provider_line(candidate)}")
     for role, choice in first.roles.items():
-        out.print(f"{role}: {choice.model} at {choice.found.name}, {choice.cost}")
+        console.print(f"{role}: {choice.model} at {choice.found.name}, {choice.cost}")
     if not first.roles:
-        out.print("no key of a known provider found: the embedded model answers until there is one")
+        console.print(
+            "no key of a known provider found: the embedded model answers until there is one"
+        )
 
 
 def _next(first: _FirstConfig) -> str:
