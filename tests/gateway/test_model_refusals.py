@@ -8,7 +8,7 @@ import pytest
 
 from tests.gateway.world import chat
 from turnout import Router
-from turnout.core import Chunk, Request
+from turnout.core import Chunk, Fault, Request
 from turnout.gateway.dialects import About, ApiDialect, Chat
 from turnout.gateway.dialects.messages import Messages
 from turnout.gateway.dialects.responses import Responses
@@ -122,3 +122,38 @@ def test_why_a_claude_declined_is_told_in_other_dialects() -> None:
         assert response["incomplete_details"] == {"reason": "content_filter"}
     choice = json.loads(Chat().whole(answer, about_request(Chat())))["choices"][0]
     assert (choice["finish_reason"], choice["message"]["refusal"]) == ("content_filter", WORDS)
+
+
+@pytest.mark.parametrize(
+    ("reason", "stop_reason", "ended"),
+    [
+        ("model_length", "max_tokens", "max_output_tokens"),  # Mistral's
+        ("model_context_window_exceeded", "max_tokens", "max_output_tokens"),
+        ("MAX_TOKENS", "max_tokens", "max_output_tokens"),
+        ("sensitive", "refusal", "content_filter"),  # Z.ai's
+        ("SAFETY", "refusal", "content_filter"),  # Gemini's
+        ("content_filter: RECITATION", "refusal", "content_filter"),
+        ("eos", "end_turn", None),
+        ("STOP", "end_turn", None),
+    ],
+)
+def test_why_others_ended_an_answer_is_told_in_words_of_each_api(
+    reason: str, stop_reason: str, ended: str | None
+) -> None:
+    """An answer that was cut, or withheld, seemed complete; chat passes the word on."""
+    choice = {"index": 0, "message": {"content": "a"}, "finish_reason": reason}
+    chunk = OpenAIChatCodec().decode(json.dumps({"choices": [choice]}).encode())
+    assert isinstance(chunk, Chunk)
+    bodies = [json.loads(d.whole(chunk, about_request(d))) for d in (Messages(), Responses())]
+    assert bodies[0]["stop_reason"] == stop_reason
+    assert (bodies[1]["incomplete_details"] or {}).get("reason") == ended
+    assert json.loads(Chat().whole(chunk, about_request(Chat())))["choices"][0] == choice
+
+
+def test_a_call_that_gemini_itself_could_not_read_is_no_end() -> None:
+    """It ends the answer with status 200 and without the call: another try or model may answer."""
+    reason = "function_call_filter: MALFORMED_FUNCTION_CALL"
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+    (found,) = OpenAIChatCodec().decoder().feed(b"data: " + json.dumps(end).encode() + b"\n\n")
+    assert isinstance(found, Fault)
+    assert found.kind == "interrupted"

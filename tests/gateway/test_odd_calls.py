@@ -8,7 +8,7 @@ import pytest
 
 from tests.gateway.test_model_refusals import about_request
 from tests.gateway.test_parallel_calls import call
-from turnout.core import Chunk
+from turnout.core import Chunk, Fault
 from turnout.gateway.dialects import ApiDialect, Chat, Messages, Responses
 from turnout.providers.anthropic import AnthropicCodec
 from turnout.providers.openai_chat import OpenAIChatCodec
@@ -185,3 +185,12 @@ def test_what_comes_only_at_the_end_of_a_stream_is_told_once(events: list[Event]
     assert {len(one) for one in choices} == {1}
     assert "".join(one[0]["delta"].get("content", "") for one in choices) == "Well."
     assert choices[-1][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("calls", [{"index": 0, "function": {"name": "f"}}, "f"])
+def test_calls_that_are_no_list_are_a_fault(calls: Any) -> None:
+    """They were left out, and the answer seemed complete."""
+    choice = {"index": 0, "message": {"tool_calls": calls}, "finish_reason": "tool_calls"}
+    found = OpenAIChatCodec().decode(json.dumps({"choices": [choice]}).encode())
+    assert isinstance(found, Fault)
+    assert "tool_calls" in found.detail

@@ -255,7 +255,9 @@ def test_answers_survive_a_round_trip() -> None:
     assert orjson.dumps(found.raw) == body
 
 
-@pytest.mark.parametrize("reason", ["error", "insufficient_system_resource", "network_error"])
+@pytest.mark.parametrize(
+    "reason", ["error", "insufficient_system_resource", "network_error", "function_call_filter"]
+)
 def test_a_whole_answer_that_broke_off_is_none(reason: str) -> None:
     """Though it has a text and status 200: what came first is no answer."""
     choice = {"index": 0, "message": {"content": "The capital"}, "finish_reason": reason}

@@ -18,7 +18,7 @@ _TRACEPARENT = re.compile(
 _TRACESTATE = re.compile(r"[!-~][ -~]{0,511}")
 _NUMBER = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?", re.ASCII)
 _NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
-_BETA = re.compile(r"[\w., -]{1,512}", re.ASCII)
+_BETA = re.compile(r"[\w., -]{1,4096}", re.ASCII)
 _TAGS = (
     (b"traceparent", "traceparent", _TRACEPARENT),
     (b"tracestate", "tracestate", _TRACESTATE),

@@ -15,8 +15,21 @@ from turnout.providers.fields import Malformed, an_index, an_object, any_text
 from turnout.providers.usage import openai_usage
 
 Part = Literal["message", "delta"]
-# Finish reasons of answers that broke off, at OpenRouter, DeepSeek and Z.ai.
-INTERRUPTED = frozenset({"error", "insufficient_system_resource", "network_error"})
+# Finish reasons of answers that broke off, at OpenRouter, DeepSeek, Z.ai and Gemini.
+INTERRUPTED = frozenset(
+    {"error", "insufficient_system_resource", "network_error", "function_call_filter"}
+)
+_OPENAIS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+# What those of Mistral, Z.ai and Gemini mean. Gemini adds its own word after a colon.
+_MEANT = {
+    **{reason: reason for reason in INTERRUPTED | _OPENAIS},
+    "malformed_function_call": "function_call_filter",
+    **dict.fromkeys(("model_length", "model_context_window_exceeded", "max_tokens"), "length"),
+    **dict.fromkeys(
+        ("sensitive", "safety", "recitation", "blocklist", "prohibited_content", "spii"),
+        "content_filter",
+    ),
+}
 # Where a message has content beside text; sound may also be empty.
 _SOUND, _OTHERS = "audio", ("images", "function_call")
 _OTHER_CONTENT = frozenset({_SOUND, *_OTHERS})
@@ -63,8 +76,15 @@ def _delta(choice: object, place: int, part: Part) -> Delta:
         tool_calls=_tool_calls(calls, part) if calls else (),
         sources=tuple(_sources(cited)) if cited else (),
         hosted=_other_content(message),
-        finish_reason=any_text(item.get("finish_reason"), "finish_reason") or None,
+        finish_reason=_finish(any_text(item.get("finish_reason"), "finish_reason")),
     )
+
+
+def _finish(reason: str) -> str | None:
+    """The finish reason in OpenAI's words, where it has one for it."""
+    if not reason or reason in _OPENAIS:
+        return reason or None
+    return _MEANT.get(reason.partition(":")[0].lower(), reason)
 
 
 def _other_content(message: Mapping[str, Any]) -> str:
@@ -99,7 +119,7 @@ def _text(parts: Sequence[object]) -> str:
 
 def _tool_calls(value: object, part: Part) -> tuple[ToolCallDelta, ...]:
     if not isinstance(value, list):
-        return ()
+        raise Malformed("tool_calls is not a list")
     return tuple(_tool_call(call, place, part) for place, call in enumerate(value))
 
 
