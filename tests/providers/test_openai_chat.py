@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from types import MappingProxyType
 from typing import Any
 
@@ -346,3 +347,23 @@ def test_more_stops_than_are_taken_go_to_another_model(where: Deployment, most: 
         ) as e:
             CODEC.encode(Request(id="r", body=body), where, stream=False)
         assert e.value.field == "stop"
+
+
+@pytest.mark.parametrize("host", ["api.mistral.ai", "api.example.com"])
+def test_mistral_gets_ids_of_nine_letters_and_digits(host: str) -> None:
+    """It refuses all others, so a conversation that another model began could not go on there."""
+    idents = ["call_1", "call_2", "toolu_01A09q90qw90lq917835lq9", "Ab3dE6gH9"]
+    calls = [{"id": one, "type": "function", "function": {"name": "f"}} for one in idents]
+    results = [{"role": "tool", "tool_call_id": one, "content": "fine"} for one in idents]
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": calls}]
+    asked = Request(id="r", body={"messages": [*turns, *results]})
+    wire = CODEC.encode(asked, deployment(f"https://{host}/v1", "m"), stream=False)
+    _, answer, *returned = json.loads(wire.body)["messages"]
+    called = [one["id"] for one in answer["tool_calls"]]
+    assert called == [one["tool_call_id"] for one in returned]
+    assert called[-1] == idents[-1]
+    if host == "api.mistral.ai":
+        assert len(set(called)) == len(idents)
+        assert all(re.fullmatch("[A-Za-z0-9]{9}", one) for one in called)
+    else:
+        assert called == idents

@@ -7,7 +7,7 @@ Source: platform.openai.com/docs/api-reference/chat.
 This module does not know connections, clocks or prices.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.openai_words import (
     check_stops,
+    id_form,
     rename_fields,
     reports_usage,
     takes_cache_marks,
@@ -32,7 +33,7 @@ from turnout.providers.openai_words import (
     unknown_to,
 )
 from turnout.providers.signatures import bare_mark, split_thoughts
-from turnout.providers.tool_ids import opaque_user, portable
+from turnout.providers.tool_ids import opaque_user
 from turnout.providers.tool_results import as_texts
 from turnout.providers.tool_schemas import explicit, with_schema
 
@@ -50,7 +51,8 @@ class OpenAIChatCodec(FamilyCodec):
     ) -> tuple[dict[str, Any], Iterable[str]]:
         provider = deployment.provider
         body = {**request.body, "model": deployment.model}
-        body["messages"] = [_portable(message, self.mark) for message in request.messages]
+        fit = id_form(provider)
+        body["messages"] = [_portable(message, self.mark, fit) for message in request.messages]
         lost_fields = () if request.native is None else _adapt(body, request, provider)
         rename_fields(provider, body)
         if "stop" in body:
@@ -104,8 +106,8 @@ def _adapt(body: dict[str, Any], request: Request, provider: Provider) -> list[s
     return lost_fields
 
 
-def _portable(message: Any, mark: str) -> Any:
-    """The message without other models' thoughts, and with portable tool ids."""
+def _portable(message: Any, mark: str, fit: Callable[[str], str]) -> Any:
+    """The message without other models' thoughts, and with tool ids that ``fit`` the provider."""
     if not isinstance(message, OBJECT_TYPES):
         return message
     calls, result = message.get("tool_calls"), message.get("tool_call_id")
@@ -118,12 +120,12 @@ def _portable(message: Any, mark: str) -> Any:
     if signature and not (calls and split_thoughts(thoughts, signature, mark)):
         clean.pop("reasoning_content", None)
     if isinstance(result, str):
-        clean["tool_call_id"] = portable(result)
+        clean["tool_call_id"] = fit(result)
     if isinstance(calls, list):
-        clean["tool_calls"] = [_portable_call(call) for call in calls]
+        clean["tool_calls"] = [_portable_call(call, fit) for call in calls]
     return clean
 
 
-def _portable_call(call: Any) -> Any:
+def _portable_call(call: Any, fit: Callable[[str], str]) -> Any:
     ident = call.get("id") if isinstance(call, Mapping) else None
-    return {**call, "id": portable(ident)} if isinstance(ident, str) else call
+    return {**call, "id": fit(ident)} if isinstance(ident, str) else call

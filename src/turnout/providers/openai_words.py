@@ -10,12 +10,13 @@ api-docs.deepseek.com/api/create-chat-completion, which have only the older name
 ai.google.dev/gemini-api/docs/thought-signatures.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from turnout.catalog import Provider
 from turnout.core import InvalidRequest
 from turnout.core.hosts import LOOPBACK, OPENAI, host_of, is_openai
+from turnout.providers.tool_ids import nine_characters, portable
 from turnout.providers.tool_schemas import in_google_words, with_schema
 
 _OLD_CAP, _NEW_CAP = "max_tokens", "max_completion_tokens"
@@ -24,6 +25,7 @@ _NEW_ROLE, _OLD_ROLE = "developer", "system"
 _GOOGLE = "generativelanguage.googleapis.com"
 _NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 _OPENROUTER = "openrouter.ai"
+_MISTRAL = "api.mistral.ai"
 # Hosts documented to take stream_options.include_usage; local servers (llama.cpp, Ollama, vLLM)
 # take it too. Others may refuse it, so they do not get it.
 _REPORTS_USAGE = LOOPBACK | {
@@ -83,6 +85,11 @@ def _without_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
     if not calls or any("extra_content" in call for call in calls):
         return message
     return {**message, "tool_calls": [{**calls[0], "extra_content": _NO_SIGNATURE}, *calls[1:]]}
+
+
+def id_form(provider: Provider) -> Callable[[str], str]:
+    """What puts ids of calls into the form that the provider takes."""
+    return nine_characters if host_of(provider.base_url) == _MISTRAL else portable
 
 
 def reports_usage(provider: Provider) -> bool:
