@@ -273,6 +273,8 @@ def test_every_json_value_gives_one_fault(body: object) -> None:
     [
         ("This model does not support assistant message prefill.", "deployment"),
         ("registry/gemma:latest does not support tools", "deployment"),
+        ("Unexpected role 'user' after role 'tool'", "deployment"),
+        ("User messages should alternate with assistant messages.", "deployment"),
         ("`tool calling` is not supported with this model", "deployment"),
         ("The `reasoning_content` in the thinking mode must be passed back.", "deployment"),
         ("Function call is missing a thought_signature in functionCall parts.", "deployment"),

@@ -367,3 +367,17 @@ def test_mistral_gets_ids_of_nine_letters_and_digits(host: str) -> None:
         assert all(re.fullmatch("[A-Za-z0-9]{9}", one) for one in called)
     else:
         assert called == idents
+
+
+@pytest.mark.parametrize(("host", "more"), [("api.mistral.ai", 1), ("api.example.com", 0)])
+def test_mistral_gets_an_answer_between_a_result_and_the_user(host: str, more: int) -> None:
+    """It refuses such a message, which callers of Messages send with many results."""
+    call = {"id": "Ab3dE6gH9", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "fine"}
+    asked, answer = {"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": [call]}
+    turns = [asked, answer, result, result, asked, asked]
+    request = Request(id="r", body={"messages": turns})
+    wire = CODEC.encode(request, deployment(f"https://{host}/v1", "m"), stream=False)
+    roles = [message["role"] for message in json.loads(wire.body)["messages"]]
+    assert roles == ["user", "assistant", "tool", "tool", *["assistant"] * more, "user", "user"]
+    assert request.body["messages"] == turns

@@ -68,6 +68,7 @@ _FILTER_LABELS = re.compile(
 _NOT_HERE = re.compile(
     r"(?:not|doesn't|don't|cannot|can't) support|unsupported"
     r"|not (?:available|enabled|allowed) (?:for|with|on|in|by) (?:this|the) model"
+    r"|unexpected role|(?:must|should) alternate"
 )
 # Refusals of a conversation in which the model's own thoughts are missing.
 _ITS_THOUGHTS = re.compile(

@@ -3,14 +3,15 @@
 OpenAI's newer models refuse ``max_tokens``. Most other providers take only that: they refuse
 ``max_completion_tokens`` or, worse, ignore it and write answers without a cap. Only OpenAI has the
 role ``developer``; for others it is ``system``. Gemini refuses a call without the signature of the
-thought before it, unless a field says that there is none to check.
+thought before it, unless a field says that there is none to check. Mistral refuses a user's message
+right after a tool's result, and ids of calls other than its own kind.
 Sources: platform.openai.com/docs/api-reference/chat/create; console.groq.com/docs/api-reference;
 openrouter.ai/docs/features/prompt-caching; docs.mistral.ai/api and
 api-docs.deepseek.com/api/create-chat-completion, which have only the older names;
 ai.google.dev/gemini-api/docs/thought-signatures.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from turnout.catalog import Provider
@@ -26,6 +27,7 @@ _GOOGLE = "generativelanguage.googleapis.com"
 _NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 _OPENROUTER = "openrouter.ai"
 _MISTRAL = "api.mistral.ai"
+_ANSWER = {"role": "assistant", "content": "Done."}
 # Hosts documented to take stream_options.include_usage; local servers (llama.cpp, Ollama, vLLM)
 # take it too. Others may refuse it, so they do not get it.
 _REPORTS_USAGE = LOOPBACK | {
@@ -70,7 +72,10 @@ def rename_fields(provider: Provider, body: dict[str, Any]) -> None:
             {**message, "role": _OLD_ROLE} if message.get("role") == _NEW_ROLE else message
             for message in body["messages"]
         ]
-    if host_of(provider.base_url) == _GOOGLE:
+    host = host_of(provider.base_url)
+    if host == _MISTRAL:
+        body["messages"] = list(_answered(body["messages"]))
+    elif host == _GOOGLE:
         body["messages"] = [_without_signature(message) for message in body["messages"]]
         if body.get("tools"):
             body["tools"] = [with_schema(tool, in_google_words) for tool in body["tools"]]
@@ -85,6 +90,17 @@ def _without_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
     if not calls or any("extra_content" in call for call in calls):
         return message
     return {**message, "tool_calls": [{**calls[0], "extra_content": _NO_SIGNATURE}, *calls[1:]]}
+
+
+def _answered(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The messages, with an answer between the result of a tool and what the user says next."""
+    before = None
+    for message in messages:
+        role = message.get("role")
+        if (before, role) == ("tool", "user"):
+            yield _ANSWER
+        yield message
+        before = role
 
 
 def id_form(provider: Provider) -> Callable[[str], str]:
