@@ -272,6 +272,41 @@ INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
             "anthropic": [],
         },
     ),
+    "new fields of messages": (
+        "chat",
+        {
+            "messages": [
+                {**message("n1"), "newest": 1},
+                {**message("a", "assistant"), "prefix": True},
+            ]
+        },
+        {
+            "openai": [],
+            "openai-responses": ["messages.newest", "messages.prefix"],
+            "anthropic": ["messages.newest", "messages.prefix"],
+        },
+    ),
+    "fields of an answer that is repeated": (
+        "chat",
+        {
+            "messages": [
+                message("n1"),
+                {
+                    **message("a", "assistant"),
+                    "reasoning": "b",
+                    "annotations": [{}],
+                    "prefix": False,
+                },
+                message("n2"),
+            ]
+        },
+        {"openai": [], "openai-responses": [], "anthropic": []},
+    ),
+    "new fields of an input": (
+        "responses",
+        {"input": [{**message("n1"), "newest": 1}, {**message("a", "assistant"), "phase": "b"}]},
+        {"openai": ["input.newest"], "openai-responses": [], "anthropic": ["input.newest"]},
+    ),
     "a setting beside instructions": (
         "messages",
         {"messages": [message("n1"), {**message("Be kind.", "system"), "clear_at": "never"}]},
@@ -443,3 +478,17 @@ def test_a_model_that_cannot_be_told_is_no_attempt(*, stream: bool) -> None:
         assert (answer.status, len(w.upstream.requests)) == (200, 1)
     assert answer.headers["x-turnout-attempts"] == "1"
     assert answer.headers["x-turnout-reason"].endswith("after acme/fast invalid_request")
+
+
+def test_a_format_of_a_new_type_is_told_to_others(served: tuple[str, World]) -> None:
+    """They refuse what they do not know; it was left out, and nothing told of it."""
+    family, w = served
+    shape = {"type": "grammar", "syntax": "lark"}
+    body = body_of("messages", output_config={"format": shape})
+    _, sent = answer_and_provider_body(w, "messages", body)
+    found = {
+        "openai": sent.get("response_format"),
+        "openai-responses": sent.get("text", {}).get("format"),
+        "anthropic": sent.get("output_config", {}).get("format"),
+    }
+    assert found[family] == shape

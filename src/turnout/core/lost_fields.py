@@ -21,6 +21,7 @@ _DEFAULTS: Mapping[str, tuple[object, ...]] = {
     "frequency_penalty": (0,),
     "parallel_tool_calls": (True,),
     "store": (False,),
+    "prefix": (False,),
     "service_tier": ("auto", "default", "standard"),
     "speed": ("standard",),
     "truncation": ("disabled",),

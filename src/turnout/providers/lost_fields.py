@@ -22,6 +22,10 @@ _CHAT: HandledFields = dict.fromkeys(
 )  # fmt: skip
 _FUNCTION = frozenset({"name", "description", "parameters", "strict"})
 _TOOL: HandledFields = {"type": None, "function": _FUNCTION | {CACHE_MARK}, CACHE_MARK: None}
+_MESSAGE = frozenset({"role", "content", "tool_call_id", CACHE_MARK})
+_OF_RESULTS = frozenset({"name"})
+# What callers add to an earlier answer; its other fields are repeated from the model's answer.
+_OF_ANSWERS = frozenset({"name", "prefix"})
 _TEXTS = ("text", "input_text", "output_text", "refusal")
 _TEXT = dict.fromkeys(("type", "text", "refusal"))
 _MARKED = {"type": None, CACHE_MARK: None}
@@ -98,8 +102,13 @@ def _tools(chat: Body, handled: HandledFields) -> Iterator[str]:
 
 def _messages(messages: Sequence[Message], parts: Mapping[str, HandledFields]) -> Iterator[str]:
     for message in messages:
-        if message.get("name") and message["role"] not in ("tool", "function"):
-            yield "messages.name"
+        keys, role = message.keys(), message["role"]
+        if role == "assistant":
+            lost = keys & _OF_ANSWERS
+        else:
+            lost = keys - _MESSAGE - (_OF_RESULTS if role in ("tool", "function") else frozenset())
+        if lost:
+            yield from lost_fields({name: message[name] for name in lost}, {}, "messages.")
         for part in objects_in(message.get("content")):
             handled = parts.get(str(part.get("type")))
             if handled is not None:

@@ -294,4 +294,6 @@ def _thinking(payload: Mapping[str, Any]) -> dict[str, Any]:
     if wanted.get("type") == "json_schema":
         schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}
         found["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif wanted:
+        found["response_format"] = dict(wanted)  # of another type, which others refuse
     return found

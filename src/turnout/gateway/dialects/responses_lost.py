@@ -34,6 +34,8 @@ _TOOLS: Mapping[str, HandledFields] = {
     "custom": dict.fromkeys(("type", "name", "description", "format", "defer_loading")),
     "namespace": dict.fromkeys(("type", "name", "tools")),
 }
+# The fields of messages; those of an earlier answer may be repeated from it.
+_MESSAGE: HandledFields = dict.fromkeys(("type", "role", "content", "id", "status"))
 # The fields of parts by type.
 _PARTS: Mapping[str, HandledFields] = {
     "input_text": dict.fromkeys(("type", "text")),
@@ -56,6 +58,8 @@ def lost_in_chat(payload: Mapping[str, Any]) -> Iterator[str]:
             for one in (tool, *objects_in(tool.get("tools"))):
                 yield from _lost(one, _TOOLS, "tools.")
     for item in objects_in(payload.get("input")):
+        if item.get("role") not in (None, "assistant"):
+            yield from lost_fields(item, _MESSAGE, "input.")
         for part in (*objects_in(item.get("content")), *objects_in(item.get("output"))):
             yield from _lost(part, _PARTS, "input.")
 
