@@ -1,5 +1,6 @@
 """Tables and texts show what was written, whatever it means to a terminal library."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from tests.cli.run import run
+from turnout.cli import show
 from turnout.cli.show import print_table
 
 _ODD = "Is [/b] or [i]this[/i] :x: odd?"
@@ -40,6 +42,30 @@ def test_columns_of_numbers_are_right_aligned(capfd: pytest.CaptureFixture[str])
     assert "┃ $/M in ┃ $/M out ┃" in out
     assert "│ anthropic/claude-4-sonnet                 │      3 │      15 │" in out
     assert "│   0.27 │     0.4 │" in out
+
+
+def test_a_narrow_terminal_gets_every_value_whole(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cost of $0.000008 must not look like $0.0000; what fits is still a table."""
+    for name, value in {"COLUMNS": "50", "LINES": "24", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(show, "out", Console(force_terminal=True, no_color=True, soft_wrap=True))
+    columns = ("model", "tokens", "cost", "share")
+    rows = [
+        ("vendor/a-model-with-a-long-name", "16+8", "$0.000008", "0.512 ±0.150"),
+        ("b", "", "", ""),
+    ]
+    print_table("rows", columns, rows)
+    assert re.sub(r"\x1b\[\d*m", "", capfd.readouterr().out) == (
+        "rows\nmodel   vendor/a-model-with-a-long-name\ntokens  16+8\ncost    $0.000008\n"
+        "share   0.512 ±0.150\n\nmodel   b\n\n"
+    )
+    monkeypatch.setenv("COLUMNS", "60")
+    print_table("rows", columns, rows)
+    shown = capfd.readouterr().out
+    assert "│   16+8 │ $0.000008 │ 0.512 ±0.150 │" in shown
+    assert max(map(len, shown.splitlines())) == 60
 
 
 @pytest.mark.parametrize("odd", ["", "表" * 30, "two\nlines", "a\ttab", "long " * 60])

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NUMBER = re.compile(r"[-+]?\$?\d[\d,.]*(\+\d+)?[%*]?( ± [\d.]+)?")
+_NUMBER = re.compile(r"[-+]?\$?\d[\d,.]*(\+\d+)?[%*]?( ± ?[\d.]+%?)?")
+# In fewer characters a column of text falls into pieces of words.
+_READABLE = 12
 _EMPTY_CELLS = frozenset({"", "-", "unknown"})
 
 # Prompts and names are printed as they are, whatever characters they hold.
@@ -33,21 +35,38 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; columns of numbers are right-aligned."""
+    """A table, numbers to the right; on a narrow terminal a line for each value instead."""
     console = Console(width=None if out.is_terminal else 160, markup=False, emoji=False)
-    table, width, plain = Table(header_style="bold"), 1, True
+    table, width, narrowest, plain = Table(header_style="bold"), 1, 1, True
     for index, column in enumerate(columns):
         cells = [row[index] for row in rows]
         numbers = _are_numbers(cells)
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
-        width += 3 + max(map(cell_len, (column, *cells)))
+        table.add_column(
+            column, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers
+        )
+        widest = max(map(cell_len, (column, *cells)))
+        width += 3 + widest
+        narrowest += 3 + (widest if numbers else min(widest, _READABLE))
         plain = plain and all(map(str.isprintable, cells))
+    out.print(title, style="bold")
+    if narrowest > console.width:
+        _print_values(columns, rows)
+        return
     # Rows that each need one line are drawn together, which takes a third of the time.
     together = 100 if plain and width <= console.width else 1
     for start in range(0, len(rows), together):
         table.add_row(*map("\n".join, zip(*rows[start : start + together], strict=True)))
-    out.print(title, style="bold")
     console.print(table)
+
+
+def _print_values(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Every value behind its column's name, and an empty line after each row."""
+    width = max(map(cell_len, columns))
+    for row in rows:
+        for column, cell in zip(columns, row, strict=True):
+            if cell:
+                out.print(f"{column:<{width}}  {cell}")
+        out.print()
 
 
 @contextmanager
