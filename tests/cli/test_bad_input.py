@@ -228,6 +228,21 @@ def test_an_id_that_the_provider_does_not_have_is_shown_with_the_nearest(
     assert [row["state"] for row in rows] == ["not there; nearest is acme/small-v2", "there"]
 
 
+def test_a_key_that_the_provider_refuses_is_named_by_the_check(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Not as a provider that has no list."""
+    with FaultyUpstream(api_key="right") as upstream:
+        path = tmp_path / "c.yaml"
+        path.write_text(
+            f"providers: {{p: {{base_url: '{upstream.base_url}', api_key: wrong}}}}\n"
+            "models: {a: {model: acme/small, price: unknown, provider: p}}\n"
+            "default: a\n"
+        )
+        (row,) = run(capfd, "models", "--check", "--json", "--config", str(path)).json
+    assert row["state"] == "unknown: HTTP 401: Incorrect API key provided."
+
+
 def test_budgets_hinder_nothing_that_spends_nothing(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -186,7 +186,7 @@ def test_who_does_not_answer_is_told() -> None:
         wrong = Provider(name="groq", base_url=upstream.base_url, api_key="x", api_key_env="K")
         away = Provider(name="groq", base_url="http://127.0.0.1:9/v1", api_key_env="K")
         refused, gone = with_models([FoundProvider(provider=wrong), FoundProvider(provider=away)])
-    assert refused.problem == "it lists no models; is the key right?"
+    assert refused.problem == "HTTP 401: Incorrect API key provided."
     assert "127.0.0.1:9" in str(gone.problem)
     assert (refused.listed, gone.listed) == (None, None)
 

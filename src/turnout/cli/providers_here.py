@@ -111,5 +111,5 @@ async def _with_models_of(found: FoundProvider, transport: HttpTransport) -> Fou
     except TransportError as error:
         return replace(found, problem=str(error))
     if not ids:
-        return replace(found, problem="it lists no models; is the key right?")
+        return replace(found, problem="it lists no models")
     return replace(found, listed=tuple(ids))

