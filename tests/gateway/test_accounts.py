@@ -408,6 +408,11 @@ def test_bad_fields_of_a_key_or_a_budget_are_named(gate: World) -> None:
         (keys, {"name": "a", "expires_in_s": False}, "expires_in_s is False; use a whole number"),
         (keys, {"name": "a", "budgets": [day | {"per": "all"}]}, "those of a key are per key"),
         (keys, {"name": "a", "budgets": [day | {"name": "k_x"}]}, "one for 'key:k_x:day:usd'"),
+        (
+            keys,
+            {"name": "a", "budgets": [day, day | {"usd": 2}]},
+            "two for the same window and unit",
+        ),
         (budgets, {"per": "key", "window": "day"}, "budget: a budget needs exactly one of usd"),
         (budgets, {"per": "key", "window": "day", "usd": 1, "requests": 1}, "exactly one of usd"),
         (budgets, {"per": "galaxy", "window": "day", "usd": 1}, "per: 'galaxy': input should be"),

@@ -98,9 +98,13 @@ class Accounts:
         ledger = self._required_ledger()
         if parent is not None and parent not in {key.id for key in self.keys()}:
             raise InvalidRequest(f"parent {parent!r} is not a key", field="parent")
-        models = None if models is None else tuple(models)
+        models, budgets = None if models is None else tuple(models), tuple(budgets)
         for model in models or ():
             self._models(model, "models")
+        if len({(budget.window, budget.unit) for budget in budgets}) < len(budgets):
+            raise InvalidRequest(
+                "budgets has two for the same window and unit; keep one", field="budgets"
+            )
         secret, key = new_key(
             name=name, team=team, parent=parent, admin=admin, models=models,
             expires_ms=expires_ms, now_ms=_now_ms(),
