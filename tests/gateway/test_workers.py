@@ -131,9 +131,20 @@ def test_a_configuration_that_was_found_and_is_gone_is_missed(tmp_path: Path, wo
             assert {_status(served.port, chat(model="ours")) for _ in range(10)} == {200}
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_reload_while_the_gateway_starts_does_not_end_it(tmp_path: Path, workers: int) -> None:
+    """SIGHUP waits until it can be heeded; systemd would take the end for a clean one."""
+    with FaultyUpstream() as upstream:
+        settings = yaml.safe_dump(config(upstream, ledger="off"))
+        with _serving_in(tmp_path, settings, workers, reload_first=True) as served:
+            assert soon(lambda: _status(served.port, chat(model="fast")) == 200)
+
+
 @contextmanager
-def _serving_in(folder: Path, settings: str, workers: int) -> Iterator[Served]:
-    """A gateway that finds its configuration where it starts."""
+def _serving_in(
+    folder: Path, settings: str, workers: int, *, reload_first: bool = False
+) -> Iterator[Served]:
+    """A gateway that finds its configuration where it starts, and may be told to reload first."""
     path, log = folder / "turnout.yaml", folder / "log"
     path.write_text(settings)
     command = [sys.executable, "-m", "turnout", "serve", "--port", "0", "--workers", str(workers)]
@@ -142,6 +153,9 @@ def _serving_in(folder: Path, settings: str, workers: int) -> Iterator[Served]:
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=environ, cwd=folder)
     try:
+        if reload_first:
+            assert soon(lambda: "made an admin token" in log.read_text())
+            process.send_signal(signal.SIGHUP)
         port = _wait_for_port(process, log)
         yield Served(port=port, process=process, config_path=path, log_path=log)
     finally:

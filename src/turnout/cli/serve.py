@@ -73,6 +73,8 @@ def serve(
     TURNOUT_KEYS lists callers' keys; turnout keys makes ones with rights and budgets.
     """
     require_extra("serve", "turnout serve")
+    # Until it can reload, a SIGHUP waits: it would end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # Found once: without it, a later start or reload would not miss the file, but read the recipe.
     config = config_path(config)
     _check_tls(tls_cert, tls_key)

@@ -52,6 +52,7 @@ class Workers:
         """
         for number, handler in self._handlers().items():
             signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         first = self._slots[0].worker = self._start(alone=True)
         if not self._wait_until_serving(first):
             return 0 if self._stopping else first.wait()
