@@ -113,6 +113,7 @@ def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
 @pytest.mark.parametrize(
     ("each", "said"),
     [
+        ([], "no rows; give labelled prompts"),
         ([{"source": "mine"}], "may be given away; say the licence of each"),
         ([{"licence": "own"}], "all rows are of one source (unnamed); name the source of each"),
         ([{"intent": "chat"}, {"intent": "unsafe"}], "have the intents ['chat', 'unsafe']; give"),

@@ -176,6 +176,8 @@ def _usable_rows(loaded: Sequence[Row], *, every_licence: bool) -> list[Row]:
 
 def _check_rows(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
     """Raises ConfigError if there is too little to learn from, or nothing to measure it on."""
+    if not rows:
+        raise ConfigError("no rows; give labelled prompts, {text or messages, intent, source} each")
     if not usable.any():
         raise ConfigError(
             f"none of {len(rows)} rows may be given away; say the licence of each (own, for what "
